@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the bytes of a set of manifest files to typed objects, in one pass that reports every error.
+ * Pure: the caller reads the files.
+ */
+#ifndef BOTTLER_SPEC_MANIFEST_H
+#define BOTTLER_SPEC_MANIFEST_H
+
+#include "spec/bottle.h"
+
+/* Limits, checked before anything of that size is allocated. */
+enum {
+    MANIFEST_MAX_BYTES = 1024 * 1024,
+    MANIFEST_MAX_DOCUMENTS = 256,
+    MANIFEST_MAX_DEPTH = 64,
+    MANIFEST_MAX_NODES = 20000,
+    MANIFEST_MAX_ERRORS = 200, /* a file; then one line says that there are more */
+};
+
+/* One finding. Printed as "file:line:column: field.path: message" (no field: without that part). */
+struct diag {
+    char *file;
+    struct src_pos pos;
+    char *field; /* "spec.egress.routes[1].host"; NULL for syntax */
+    char *message;
+};
+struct diag_list {
+    struct diag *items;
+    size_t len;
+};
+void diag_list_done(struct diag_list *l);
+/* Appends the one-line form, without a newline, to `out`. Control characters are shown escaped. */
+void diag_format(const struct diag *d, struct str *out);
+/* By file, line, column, then as added. */
+void diag_list_sort(struct diag_list *l);
+
+/* A file as read. The caller keeps both alive during manifest_load() only. */
+struct manifest_input {
+    const char *path; /* as it is to be shown, and the identity of the file */
+    struct sv bytes;
+    const char *read_error; /* why it couldn't be read; then bytes is ignored */
+};
+
+/* One document which said `kind: Bottle` and had a usable metadata.name. */
+struct manifest_bottle {
+    char *name;
+    char *file;
+    struct src_pos pos;
+    struct bottle *bottle;  /* NULL when any of its errors makes it unusable */
+    struct diag_list diags; /* its own errors, and those of its `extends` chain */
+};
+
+struct manifest_file {
+    char *path;
+    bool usable; /* false: unreadable or not YAML, so nobody knows which bottles it holds */
+    struct diag_list diags; /* errors of the file and of documents whose name is unknown */
+};
+
+struct manifest_set {
+    struct manifest_bottle
+        *bottles; /* by name, then file, line; duplicates are all here, none usable */
+    size_t bottles_len;
+    struct grant **grants; /* valid ones, by name */
+    size_t grants_len;
+    struct manifest_file *files; /* by path */
+    size_t files_len;
+};
+
+/* Parses, merges `extends`, validates. Abstract bottles are in the set with bottle->abstract.
+ * The answer never depends on the order of `inputs`. */
+struct manifest_set *manifest_load(const struct manifest_input *inputs, size_t n);
+struct manifest_set *manifest_set_free(struct manifest_set *s);
+/* Every finding of the set, sorted; borrowed items, free only ret->items. */
+void manifest_set_diags(const struct manifest_set *s, struct diag_list *ret);
+
+/* The hosts of a preset ("claude-code"), NULL-terminated; NULL when there is no such preset. */
+const char *const *preset_hosts(const char *name);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's container. */
+#include "render/parts.h"
+
+#include "spec/base/num.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+
+#define EGRESS_URL "http://egress:9099"
+#define NO_PROXY_HOSTS "localhost,127.0.0.1,::1,supervise,git-gate"
+
+/* The way out and the trust, for the tools that agents use. */
+static const struct {
+    const char *name;
+    const char *value;
+} OUR_ENV[] = {
+    {"HTTP_PROXY", EGRESS_URL},
+    {"HTTPS_PROXY", EGRESS_URL},
+    {"ALL_PROXY", EGRESS_URL},
+    {"NO_PROXY", NO_PROXY_HOSTS},
+    {"http_proxy", EGRESS_URL},
+    {"https_proxy", EGRESS_URL},
+    {"all_proxy", EGRESS_URL},
+    {"no_proxy", NO_PROXY_HOSTS},
+    {"NODE_USE_ENV_PROXY", "1"},
+    {"NODE_EXTRA_CA_CERTS", AGENT_CA_PATH},
+    {"SSL_CERT_FILE", AGENT_BUNDLE_PATH},
+    {"REQUESTS_CA_BUNDLE", AGENT_BUNDLE_PATH},
+    {"CURL_CA_BUNDLE", AGENT_BUNDLE_PATH},
+    {"GIT_SSL_CAINFO", AGENT_BUNDLE_PATH},
+    {"AWS_CA_BUNDLE", AGENT_BUNDLE_PATH},
+    {"PIP_CERT", AGENT_BUNDLE_PATH},
+    {"CARGO_HTTP_CAINFO", AGENT_BUNDLE_PATH},
+    {"DENO_CERT", AGENT_BUNDLE_PATH},
+    {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", AGENT_BUNDLE_PATH},
+    {"NIX_SSL_CERT_FILE", AGENT_BUNDLE_PATH},
+};
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* The ids of "1000:1000" or "1000"; a name's are known in the image only: root's then. */
+static void numeric_owner(const char *user, unsigned *ret_uid, unsigned *ret_gid)
+{
+    *ret_uid = 0;
+    *ret_gid = 0;
+    if (!user)
+        return;
+    const char *colon = strchr(user, ':');
+    int64_t id = 0;
+    struct sv name = {user, colon ? (size_t)(colon - user) : strlen(user)};
+    if (!num_parse(name, 0, UINT32_MAX, &id))
+        return;
+    *ret_uid = (unsigned)id;
+    if (colon && num_parse(sv_of(colon + 1), 0, UINT32_MAX, &id))
+        *ret_gid = (unsigned)id;
+}
+
+static struct err *agent_files(const struct part *p, struct file_list *files)
+{
+    const struct agent_spec *a = &p->b->agent;
+    unsigned uid = 0;
+    unsigned gid = 0;
+    numeric_owner(a->user, &uid, &gid);
+    file_list_add_dir(files, BOTTLER_DIR, 0, 0, 0755);
+    file_list_add(files, AGENT_CA_PATH, 0, 0, 0644, p->in->egress_ca_cert);
+    for (size_t i = 0; i < a->files_len; i++) {
+        const struct agent_file *f = &a->files[i];
+        if (strncmp(f->path, BOTTLER_DIR "/", strlen(BOTTLER_DIR "/")) == 0 ||
+            strcmp(f->path, BOTTLER_DIR) == 0)
+            return err_new(ERR_INVALID,
+                           "agent.files[%zu].path: '%s' is below " BOTTLER_DIR
+                           ", which is bottler's own",
+                           i, f->path);
+        struct sv data = {0};
+        if (f->secret)
+            TRY(part_secret(p, f->secret, &data));
+        else
+            data = sv_of(f->content);
+        file_list_add(files, f->path, uid, gid, f->mode, data);
+    }
+    return NULL;
+}
+
+/* ---- hash ------------------------------------------------------------------------------------ */
+
+static int target_cmp(const void *a, const void *b)
+{
+    const struct mount *const *x = a;
+    const struct mount *const *y = b;
+    return strcmp((*x)->target, (*y)->target);
+}
+
+static json_t *hash_mount(const struct mount *m)
+{
+    json_t *o = XNN(json_object());
+    if (m->source)
+        json_put_text(o, "source", m->source);
+    if (m->volume)
+        json_put_text(o, "volume", m->volume);
+    json_put_text(o, "target", m->target);
+    if (m->read_only)
+        json_put(o, "read_only", json_true());
+    return o;
+}
+
+static json_t *hash_mounts(const struct agent_spec *a)
+{
+    AUTO_FREE const struct mount **sorted = xcalloc(a->mounts_len, sizeof(struct mount *));
+    for (size_t i = 0; i < a->mounts_len; i++)
+        sorted[i] = &a->mounts[i];
+    qsort(sorted, a->mounts_len, sizeof(struct mount *), target_cmp);
+    json_t *list = XNN(json_array());
+    for (size_t i = 0; i < a->mounts_len; i++) {
+        if (json_array_append_new(list, hash_mount(sorted[i])) != 0)
+            xoom();
+    }
+    return list;
+}
+
+static json_t *hash_env(const struct agent_spec *a)
+{
+    json_t *o = XNN(json_object());
+    for (size_t i = 0; i < a->env_len; i++)
+        json_put_text(o, a->env[i].name, a->env[i].value);
+    return o;
+}
+
+static json_t *hash_resources(const struct resources *r)
+{
+    json_t *o = XNN(json_object());
+    if (r->memory_bytes != RESOURCES_MEMORY)
+        json_put(o, "memory", json_integer(r->memory_bytes));
+    if (r->nano_cpus)
+        json_put(o, "nano_cpus", json_integer(r->nano_cpus));
+    if (r->pids != RESOURCES_PIDS)
+        json_put(o, "pids", json_integer(r->pids));
+    return o;
+}
+
+/* Only what differs from its default: a field that a later version adds changes no hash. */
+static json_t *semantic(const struct part *p, const struct desired_container *c)
+{
+    const struct agent_spec *a = &p->b->agent;
+    json_t *o = part_hash_base(p, c);
+    if (a->has_command)
+        json_put(o, "command", json_texts(&a->command));
+    if (a->user)
+        json_put_text(o, "user", a->user);
+    if (a->working_dir)
+        json_put_text(o, "working_dir", a->working_dir);
+    if (a->env_len)
+        json_put(o, "env", hash_env(a));
+    if (a->mounts_len)
+        json_put(o, "mounts", hash_mounts(a));
+    if (a->tty)
+        json_put(o, "tty", json_true());
+    if (strcmp(a->runtime, "auto") != 0)
+        json_put_text(o, "runtime", a->runtime);
+    json_t *resources = hash_resources(&a->resources);
+    if (json_object_size(resources))
+        json_put(o, "resources", resources);
+    else
+        json_decref(resources);
+    return o;
+}
+
+/* ---- body ------------------------------------------------------------------------------------ */
+
+static bool manifest_sets(const struct agent_spec *a, const char *name)
+{
+    for (size_t i = 0; i < a->env_len; i++) {
+        if (strcmp(a->env[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void env_add(json_t *env, const char *name, const char *value)
+{
+    AUTO_FREE char *text = xasprintf("%s=%s", name, value);
+    if (json_array_append_new(env, XNN(json_string(text))) != 0)
+        xoom();
+}
+
+/* Ours, then the manifest's, each name once: the manifest's word is the last. */
+static json_t *body_env(const struct agent_spec *a)
+{
+    json_t *env = XNN(json_array());
+    for (size_t i = 0; i < sizeof(OUR_ENV) / sizeof(OUR_ENV[0]); i++) {
+        if (!manifest_sets(a, OUR_ENV[i].name))
+            env_add(env, OUR_ENV[i].name, OUR_ENV[i].value);
+    }
+    for (size_t i = 0; i < a->env_len; i++)
+        env_add(env, a->env[i].name, a->env[i].value);
+    return env;
+}
+
+static json_t *body_mounts(const struct part *p)
+{
+    const struct agent_spec *a = &p->b->agent;
+    json_t *list = XNN(json_array());
+    for (size_t i = 0; i < a->mounts_len; i++) {
+        const struct mount *m = &a->mounts[i];
+        AUTO_FREE char *volume =
+            m->volume ? object_name(p->s->instance, p->b->name, m->volume) : NULL;
+        json_t *o = XNN(json_pack("{s:s, s:s, s:s, s:b}", "Type", volume ? "volume" : "bind",
+                                  "Source", volume ? volume : m->source, "Target", m->target,
+                                  "ReadOnly", (int)m->read_only));
+        if (json_array_append_new(list, o) != 0)
+            xoom();
+    }
+    return list;
+}
+
+static void body_host(const struct part *p, json_t *host)
+{
+    const struct agent_spec *a = &p->b->agent;
+    json_put(host, "Dns", json_pack("[s]", "127.0.0.1"));
+    json_put(host, "PidsLimit", json_integer(a->resources.pids));
+    json_put(host, "Memory", json_integer(a->resources.memory_bytes));
+    json_put(host, "MemorySwap", json_integer(a->resources.memory_bytes));
+    if (a->resources.nano_cpus)
+        json_put(host, "NanoCpus", json_integer(a->resources.nano_cpus));
+    if (a->mounts_len)
+        json_put(host, "Mounts", body_mounts(p));
+    /* "auto" is decided when the engine is known: docker_container_body(). */
+    if (strcmp(a->runtime, "auto") != 0)
+        json_put_text(host, "Runtime", a->runtime);
+}
+
+static void body(const struct part *p, struct desired_container *c)
+{
+    const struct agent_spec *a = &p->b->agent;
+    json_put(c->body, "Env", body_env(a));
+    if (a->user)
+        json_put_text(c->body, "User", a->user);
+    if (a->working_dir)
+        json_put_text(c->body, "WorkingDir", a->working_dir);
+    if (a->has_command)
+        json_put(c->body, "Cmd", json_texts(&a->command));
+    if (a->tty) {
+        json_put(c->body, "Tty", json_true());
+        json_put(c->body, "OpenStdin", json_true());
+    }
+    body_host(p, json_object_get(c->body, "HostConfig"));
+}
+
+struct err *part_agent(const struct part *p, struct desired_container *c)
+{
+    const struct agent_spec *a = &p->b->agent;
+    part_begin(p, ROLE_AGENT, c);
+    c->pull_policy = a->pull_policy;
+    c->restart = a->restart;
+    c->want_roots = true;
+    TRY(agent_files(p, &c->files));
+    part_finish(p, c, semantic(p, c));
+    body(p, c);
+    return NULL;
+}

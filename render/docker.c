@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "render/docker.h"
+
+#include "render/parts.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+
+enum { IMAGE_MAX_BYTES = 4 * 1024 * 1024 };
+
+static void decrefp(json_t **j)
+{
+    json_decref(*j);
+}
+
+static char *dump(const json_t *j)
+{
+    return XNN(json_dumps(j, JSON_COMPACT));
+}
+
+/* ---- images ---------------------------------------------------------------------------------- */
+
+void image_info_done(struct image_info *i)
+{
+    free(i->ref);
+    free(i->id);
+    free(i->user);
+    free(i->arch);
+    *i = (struct image_info){0};
+}
+
+static char *text_or_empty(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    return xstrdup(s ? s : "");
+}
+
+struct err *image_info_parse(const char *ref, struct sv json, struct image_info *ret)
+{
+    if (json.n > IMAGE_MAX_BYTES)
+        return err_new(ERR_INVALID, "image '%s': the engine's answer is over %d bytes", ref,
+                       IMAGE_MAX_BYTES);
+    json_error_t je;
+    AUTO(decrefp) json_t *root = json_loadb(json.n ? json.p : "", json.n, 0, &je);
+    if (!root)
+        return err_new(ERR_INVALID, "image '%s': the engine's answer isn't JSON: %s", ref, je.text);
+    const char *id = json_string_value(json_object_get(root, "Id"));
+    if (!id || !id[0])
+        return err_new(ERR_INVALID, "image '%s': the engine's answer has no \"Id\"", ref);
+    const json_t *config = json_object_get(root, "Config");
+    *ret = (struct image_info){
+        .ref = xstrdup(ref),
+        .id = xstrdup(id),
+        .user = text_or_empty(config, "User"),
+        .arch = text_or_empty(root, "Architecture"),
+        .has_command = json_array_size(json_object_get(config, "Entrypoint")) > 0 ||
+                       json_array_size(json_object_get(config, "Cmd")) > 0,
+    };
+    return NULL;
+}
+
+/* ---- networks -------------------------------------------------------------------------------- */
+
+static json_t *object_labels(const struct desired *d, const char *role, const char *self,
+                             const char *spec_hash)
+{
+    return XNN(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", LABEL_INSTALLATION, d->installation,
+                         LABEL_BOTTLE, d->bottle, LABEL_ROLE, role, LABEL_UID, d->uid,
+                         LABEL_SPEC_HASH, spec_hash, LABEL_SELF, self));
+}
+
+static json_t *network_options(const struct desired_network *n, const struct engine_caps *caps)
+{
+    json_t *o = XNN(json_object());
+    json_put_text(o, "com.docker.network.bridge.name", n->bridge);
+    if (n->internal) {
+        /* No address of the host on the bridge: what listens on the host stays out of reach. */
+        json_put_text(o, "com.docker.network.bridge.inhibit_ipv4", "true");
+        if (caps->isolated_gw)
+            json_put_text(o, "com.docker.network.bridge.gateway_mode_ipv4", "isolated");
+    } else if (caps->icc_off_works) {
+        json_put_text(o, "com.docker.network.bridge.enable_icc", "false");
+    }
+    return o;
+}
+
+char *docker_network_body(const struct desired *d, const struct desired_network *n,
+                          const char *subnet, const struct engine_caps *caps)
+{
+    AUTO(decrefp)
+    json_t *body = XNN(json_pack(
+        "{s:s, s:s, s:b, s:b, s:b, s:{s:s, s:[{s:s}]}, s:o, s:o}", "Name", n->name, "Driver",
+        "bridge", "CheckDuplicate", 1, "EnableIPv6", 0, "Internal", (int)n->internal, "IPAM",
+        "Driver", "default", "Config", "Subnet", subnet, "Options", network_options(n, caps),
+        "Labels", object_labels(d, net_role(n->net), n->name, n->spec_hash)));
+    return dump(body);
+}
+
+char *docker_connect_body(enum role role, const char *container_id)
+{
+    AUTO(decrefp)
+    json_t *body = XNN(json_pack("{s:s, s:{s:[s]}}", "Container", container_id, "EndpointConfig",
+                                 "Aliases", role_info(role)->name));
+    return dump(body);
+}
+
+char *docker_disconnect_body(const char *container_id)
+{
+    AUTO(decrefp)
+    json_t *body = XNN(json_pack("{s:s, s:b}", "Container", container_id, "Force", 1));
+    return dump(body);
+}
+
+/* ---- containers ------------------------------------------------------------------------------ */
+
+/* "", "0", "root" and the same with a group. */
+static bool user_is_root(const char *user)
+{
+    size_t n = strcspn(user, ":");
+    struct sv name = {user, n};
+    return n == 0 || sv_eq(name, "0") || sv_eq(name, "root");
+}
+
+static struct err *check_image(const struct desired_container *c, const struct image_info *image,
+                               const struct engine_caps *caps)
+{
+    if (caps->arch && caps->arch[0] && image->arch[0] && strcmp(caps->arch, image->arch) != 0)
+        return err_new(ERR_INVALID, "image '%s' is for %s, the engine runs %s", c->image_ref,
+                       image->arch, caps->arch);
+    bool own_command = json_array_size(json_object_get(c->body, "Cmd")) > 0 ||
+                       json_array_size(json_object_get(c->body, "Entrypoint")) > 0;
+    if (!own_command && !image->has_command)
+        return err_new(ERR_INVALID,
+                       "image '%s' has no command: expected agent.command to say what runs",
+                       c->image_ref);
+    if (!json_object_get(c->body, "User") && user_is_root(image->user))
+        return err_new(ERR_INVALID,
+                       "image '%s' runs as root: expected agent.user to name another user "
+                       "(or \"0:0\", if root is meant)",
+                       c->image_ref);
+    return NULL;
+}
+
+static json_t *endpoints(const struct role_info *info, const char *const net_ids[NET_COUNT],
+                         const struct engine_caps *caps)
+{
+    json_t *o = XNN(json_object());
+    for (enum net n = 0; n < NET_COUNT; n++) {
+        bool wanted = caps->multi_endpoint ? (info->nets & (1u << n)) != 0 : n == info->primary;
+        if (wanted)
+            json_put(o, net_ids[n], json_pack("{s:[s]}", "Aliases", info->name));
+    }
+    return o;
+}
+
+struct err *docker_container_body(const struct desired_container *c, const struct image_info *image,
+                                  const char *const net_ids[NET_COUNT],
+                                  const struct engine_caps *caps, char **ret)
+{
+    const struct role_info *info = role_info(c->role);
+    TRY(check_image(c, image, caps));
+    AUTO(decrefp) json_t *body = XNN(json_deep_copy(c->body));
+    json_t *host = json_object_get(body, "HostConfig");
+    /* By id: pinned against a tag that moves, and cheap for the engine to list. */
+    json_put_text(body, "Image", image->id);
+    json_put_text(host, "NetworkMode", net_ids[info->primary]);
+    if (c->role == ROLE_AGENT && caps->has_runsc && !json_object_get(host, "Runtime"))
+        json_put_text(host, "Runtime", "runsc");
+    json_put(body, "NetworkingConfig",
+             json_pack("{s:o}", "EndpointsConfig", endpoints(info, net_ids, caps)));
+    *ret = dump(body);
+    return NULL;
+}
+
+/* ---- volumes --------------------------------------------------------------------------------- */
+
+char *docker_volume_body(const struct desired *d, const struct desired_volume *v)
+{
+    AUTO(decrefp) json_t *semantic = XNN(json_pack("{s:s}", "role", VOLUME_ROLE));
+    AUTO_FREE char *hash = hash_spec(semantic);
+    json_t *labels = object_labels(d, VOLUME_ROLE, v->name, hash);
+    if (v->retain)
+        json_put_text(labels, LABEL_RETAIN, "true");
+    AUTO(decrefp)
+    json_t *body =
+        XNN(json_pack("{s:s, s:s, s:o}", "Name", v->name, "Driver", "local", "Labels", labels));
+    return dump(body);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Request bodies for the engine, from desired values plus what only the engine knows (ids). */
+#ifndef BOTTLER_RENDER_DOCKER_H
+#define BOTTLER_RENDER_DOCKER_H
+
+#include "render/desired.h"
+
+/* What the negotiated engine can do (reference: engine.md section 12). */
+struct engine_caps {
+    int api_minor;       /* negotiated: 41 … */
+    bool multi_endpoint; /* several networks in one create call (>= 1.44) */
+    bool isolated_gw;    /* gateway_mode_ipv4=isolated (daemon's own API >= 1.48) */
+    bool icc_off_works;  /* enable_icc=false is accepted and harmless on this engine */
+    const char *arch;    /* "amd64" … borrowed; may be NULL */
+    bool has_runsc;
+};
+
+/* What inspecting an image told. Owned. */
+struct image_info {
+    char *ref;
+    char *id;   /* "sha256:…" */
+    char *user; /* Config.User, "" when none */
+    char *arch;
+    bool has_command; /* Entrypoint or Cmd */
+};
+void image_info_done(struct image_info *i);
+struct err *image_info_parse(const char *ref, struct sv json, struct image_info *ret) ERR_NODISCARD;
+
+/* POST /networks/create. `subnet` is "a.b.c.d/28". */
+char *docker_network_body(const struct desired *d, const struct desired_network *n,
+                          const char *subnet, const struct engine_caps *caps);
+/* POST /containers/create. net_ids by enum net (only the role's are read). INVALID when the image
+ * can't be run as asked (agent whose user is root by the image alone, no command at all, wrong
+ * architecture). Below API 1.44 only the primary network is in the body; connect the rest. */
+struct err *docker_container_body(const struct desired_container *c, const struct image_info *image,
+                                  const char *const net_ids[NET_COUNT],
+                                  const struct engine_caps *caps, char **ret) ERR_NODISCARD;
+/* POST /networks/{id}/connect. */
+char *docker_connect_body(enum role role, const char *container_id);
+char *docker_disconnect_body(const char *container_id);
+/* POST /volumes/create. */
+char *docker_volume_body(const struct desired *d, const struct desired_volume *v);
+
+#endif

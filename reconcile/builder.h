@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to reconcile/diff*.c: a plan in the making. */
+#ifndef BOTTLER_RECONCILE_BUILDER_H
+#define BOTTLER_RECONCILE_BUILDER_H
+
+#include "reconcile/diff.h"
+
+struct builder {
+    const struct diff_input *in;
+    struct plan *plan;
+    struct bottle_view view;
+    struct cidr_set used;
+    struct str_list lookups; /* images that nobody has looked up yet */
+    struct str_list scans;   /* "<role> <container id>" of proxies whose policy isn't known yet */
+    int net_step[NET_COUNT]; /* creation of a missing network */
+    int vol_step;            /* last volume creation */
+    int ready[ROLE_COUNT];   /* the step after which the role is up and confirmed; STEP_NONE: it is
+                                already */
+    bool waiting; /* a role can't be brought up now, so what depends on it isn't started either */
+};
+
+/* reconcile/diff_role.c: one role of a wanted bottle. */
+void build_role(struct builder *b, const struct desired_container *want);
+/* reconcile/diff_gone.c: everything of a bottle that no manifest wants. */
+void build_removal(struct builder *b);
+/* Removes a network: what is still attached to it first, when the engine said that something is. */
+void build_net_removal(struct builder *b, const struct observed_network *n, const char *cause,
+                       const int *after, size_t after_len);
+
+#endif

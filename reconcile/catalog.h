@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What should exist: the last good generation of every bottle that the manifests name or named.
+ * Updated from each listing as a whole. A manifest that is broken, half-written, duplicated, or in
+ * a file that can't be read leaves its bottle at its last good generation; only one that is really
+ * gone from a readable source is GONE.
+ */
+#ifndef BOTTLER_RECONCILE_CATALOG_H
+#define BOTTLER_RECONCILE_CATALOG_H
+
+#include "spec/manifest.h"
+
+enum entry_state {
+    ENTRY_ACCEPTED, /* the manifest is valid, and `bottle` is what it says */
+    ENTRY_REJECTED, /* it is there but not usable; `bottle` (if any) is the last good one */
+    ENTRY_HELD,     /* it isn't there, but its file, or some file, can't be read: not a deletion */
+    ENTRY_GONE,     /* it isn't there */
+};
+
+struct catalog_entry {
+    char *name;
+    enum entry_state state;
+    struct bottle *bottle; /* NULL: there never was a good one */
+    char *text;            /* canonical manifest of `bottle`; to compare and to keep */
+    int64_t generation;    /* of `bottle`: counts accepted changes from 1 */
+    bool changed;          /* set by catalog_update(), cleared by whoever keeps the text */
+    char *message; /* why not accepted: the first finding, with its place, and how many more */
+    char *file;    /* where it is, or was last, defined */
+    struct src_pos pos;
+};
+
+struct catalog {
+    struct catalog_entry **entries; /* by name */
+    size_t len;
+};
+
+/* Takes the bottles out of `set`. Abstract ones are not entries. */
+void catalog_update(struct catalog *c, struct manifest_set *set);
+/* A last good manifest from an earlier run: used until a listing says something else. Takes the
+ * bottle. */
+void catalog_seed(struct catalog *c, struct bottle *bottle_take, const char *text,
+                  int64_t generation);
+struct catalog_entry *catalog_find(const struct catalog *c, const char *name);
+/* Forgets an entry (once it is gone from the engine too). */
+void catalog_drop(struct catalog *c, const char *name);
+void catalog_done(struct catalog *c);
+
+#endif

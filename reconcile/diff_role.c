@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One role of a wanted bottle: from whatever state its containers are in to running and confirmed.
+ */
+#include "reconcile/backoff.h"
+#include "reconcile/builder.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+
+enum { RELOADS_BEFORE_REPLACE = 2 };
+
+/* A container that steps are added for. */
+struct target {
+    const struct desired_container *want;
+    const char *id; /* NULL: made by this plan */
+    bool next;
+    const char *cause;
+    int last; /* the step so far */
+};
+
+static int add(struct builder *b, struct target *t, struct step_init s)
+{
+    s.role = t->want->role;
+    s.next = t->next;
+    s.object = t->want->name;
+    s.id = t->id;
+    if (!s.cause)
+        s.cause = t->cause;
+    int added = plan_add(b->plan, &s);
+    plan_after(b->plan, added, t->last);
+    t->last = added;
+    return added;
+}
+
+/* The steps after which the image is known to be there; STEP_NONE when it is already. */
+static int build_image(struct builder *b, const struct desired_container *want)
+{
+    const struct known_image *k = memory_image(b->in->memory, want->image_ref, b->in->now_ns);
+    if (!k) {
+        str_list_add(&b->lookups, want->image_ref);
+        return STEP_NONE;
+    }
+    bool absent = !k->info.id;
+    if (absent && want->pull_policy == PULL_NEVER) {
+        plan_set_hold(b->plan, HOLD_IMAGE,
+                      xasprintf("image '%s' is not on the engine, and pull_policy is never",
+                                want->image_ref));
+        return STEP_NONE;
+    }
+    if (!absent && want->pull_policy != PULL_ALWAYS)
+        return STEP_NONE;
+    int pull =
+        plan_add(b->plan, &(struct step_init){.kind = STEP_IMAGE_PULL,
+                                              .role = want->role,
+                                              .object = want->image_ref,
+                                              .cause = absent ? "the image is not on the engine"
+                                                              : "pull_policy is always"});
+    int inspect = plan_add(b->plan, &(struct step_init){.kind = STEP_IMAGE_INSPECT,
+                                                        .role = want->role,
+                                                        .object = want->image_ref,
+                                                        .cause = "its id pins the container"});
+    plan_after(b->plan, inspect, pull);
+    return inspect;
+}
+
+static void after_networks(struct builder *b, const struct desired_container *want, int step)
+{
+    for (int n = 0; n < NET_COUNT; n++) {
+        if (role_info(want->role)->nets & 1U << n)
+            plan_after(b->plan, step, b->net_step[n]);
+    }
+}
+
+/* Engines below API 1.44 take one network at creation; the others follow before the start. */
+static void build_secondary_nets(struct builder *b, struct target *t)
+{
+    const struct role_info *info = role_info(t->want->role);
+    if (b->in->caps->multi_endpoint)
+        return;
+    for (int n = 0; n < NET_COUNT; n++) {
+        if (!(info->nets & 1U << n) || n == (int)info->primary)
+            continue;
+        int s = add(b, t, (struct step_init){.kind = STEP_NET_CONNECT, .net = (enum net)n});
+        plan_after(b->plan, s, b->net_step[n]);
+    }
+}
+
+static const char *const roots_paths[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/var/lib/ca-certificates/ca-bundle.pem",
+};
+
+static void build_upload(struct builder *b, struct target *t)
+{
+    if (t->want->want_roots) {
+        for (size_t i = 0; i < sizeof(roots_paths) / sizeof(*roots_paths); i++) {
+            add(b, t,
+                (struct step_init){.kind = STEP_CTR_ROOTS,
+                                   .detail = roots_paths[i],
+                                   .cause = "the image's own trust, if it has any"});
+        }
+    }
+    if (t->want->files.len)
+        add(b, t, (struct step_init){.kind = STEP_CTR_UPLOAD});
+}
+
+static void build_create(struct builder *b, struct target *t)
+{
+    int image = build_image(b, t->want);
+    int s = add(b, t, (struct step_init){.kind = STEP_CTR_CREATE, .detail = t->want->image_ref});
+    plan_after(b->plan, s, image);
+    plan_after(b->plan, s, b->vol_step);
+    after_networks(b, t->want, s);
+    build_secondary_nets(b, t);
+    build_upload(b, t);
+}
+
+/* What must be up and confirmed before this role may start. */
+static void after_prerequisites(struct builder *b, enum role role, int step)
+{
+    for (int r = 0; r < (int)role; r++) {
+        if (role == ROLE_AGENT || role == ROLE_EGRESS)
+            plan_after(b->plan, step, b->ready[r]);
+    }
+}
+
+static void build_start(struct builder *b, struct target *t, bool again)
+{
+    enum role role = t->want->role;
+    if (b->waiting && role == ROLE_AGENT)
+        return; /* never before both keys are confirmed */
+    if (t->want->config_hash)
+        add(b, t,
+            (struct step_init){.kind = STEP_CLOCK,
+                               .cause = "to tell its new log lines from old ones"});
+    int start = add(b, t, (struct step_init){.kind = STEP_CTR_START, .again = again});
+    after_prerequisites(b, role, start);
+    if (t->want->config_hash)
+        add(b, t,
+            (struct step_init){.kind = STEP_CTR_CONFIRM,
+                               .detail = t->want->config_hash,
+                               .cause = "running means confirmed"});
+    b->ready[role] = t->last;
+}
+
+static const struct observed_container *find_next(const struct builder *b, enum role role)
+{
+    const struct observed *o = b->in->observed;
+    for (size_t i = 0; i < o->containers_len; i++) {
+        const struct observed_container *c = &o->containers[i];
+        if (c->proven && c->next && c->role == role && strcmp(c->owner.bottle, b->in->bottle) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+static bool same_spec(const struct desired_container *want, const struct observed_container *c)
+{
+    return c->owner.spec_hash && strcmp(c->owner.spec_hash, want->spec_hash) == 0;
+}
+
+static int build_remove(struct builder *b, const struct observed_container *c,
+                        const struct desired_container *want, const char *cause, int after)
+{
+    struct target t = {.want = want, .id = c->id, .next = c->next, .cause = cause, .last = after};
+    if (c->role == ROLE_AGENT && c->state == RUN_RUNNING)
+        add(b, &t, (struct step_init){.kind = STEP_CTR_STOP});
+    return add(b, &t, (struct step_init){.kind = STEP_CTR_REMOVE});
+}
+
+/* The replacement exists, with its files, before anything running is touched: an image or a setting
+ * that the engine refuses costs nothing. `old` NULL: an interrupted replacement is finished. */
+static void build_replace(struct builder *b, const struct desired_container *want,
+                          const struct observed_container *old, const char *cause)
+{
+    const struct observed_container *waiting = find_next(b, want->role);
+    struct target t = {.want = want, .next = true, .cause = cause, .last = STEP_NONE};
+    if (waiting && same_spec(want, waiting) && waiting->state == RUN_CREATED) {
+        t.id = waiting->id;
+        build_upload(b, &t);
+    } else {
+        if (waiting)
+            t.last =
+                build_remove(b, waiting, want, "left by an interrupted replacement", STEP_NONE);
+        build_create(b, &t);
+    }
+    if (old)
+        t.last = build_remove(b, old, want, cause, t.last);
+    add(b, &t, (struct step_init){.kind = STEP_CTR_RENAME});
+    t.next = false;
+    build_start(b, &t, false);
+}
+
+static void build_fresh(struct builder *b, const struct desired_container *want, const char *cause,
+                        int after)
+{
+    struct target t = {.want = want, .cause = cause, .last = after};
+    build_create(b, &t);
+    build_start(b, &t, false);
+}
+
+static bool wants_network(const struct builder *b, const struct desired_container *want,
+                          const char *net_id)
+{
+    for (int n = 0; n < NET_COUNT; n++) {
+        if (role_info(want->role)->nets & 1U << n && b->view.nets[n] &&
+            strcmp(b->view.nets[n]->id, net_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool network_exists(const struct builder *b, const char *net_id)
+{
+    for (size_t i = 0; i < b->in->observed->networks_len; i++) {
+        if (strcmp(b->in->observed->networks[i].id, net_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Attachments of a container that stays: foreign networks go first, missing ones come back. */
+static void build_attachments(struct builder *b, struct target *t,
+                              const struct observed_container *c)
+{
+    for (size_t i = 0; i < c->net_ids_len; i++) {
+        if (wants_network(b, t->want, c->net_ids[i]) || !network_exists(b, c->net_ids[i]))
+            continue;
+        add(b, t,
+            (struct step_init){.kind = STEP_NET_DISCONNECT,
+                               .net = NET_COUNT,
+                               .detail = c->net_ids[i],
+                               .cause = "attached to a network that is not the bottle's"});
+    }
+    for (int n = 0; n < NET_COUNT; n++) {
+        if (!(role_info(t->want->role)->nets & 1U << n))
+            continue;
+        bool there = false;
+        for (size_t i = 0; i < c->net_ids_len && b->view.nets[n]; i++)
+            there = there || strcmp(c->net_ids[i], b->view.nets[n]->id) == 0;
+        if (there)
+            continue;
+        int s = add(b, t,
+                    (struct step_init){.kind = STEP_NET_CONNECT,
+                                       .net = (enum net)n,
+                                       .cause = "detached from the bottle's network"});
+        plan_after(b->plan, s, b->net_step[n]);
+    }
+}
+
+static bool text_eq(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool policy_matches(const struct desired_container *want, const struct known_policy *k)
+{
+    return !want->config_hash || (k && text_eq(k->config_hash, want->config_hash) &&
+                                  text_eq(k->generation, want->generation));
+}
+
+static void build_reload(struct builder *b, struct target *t, const struct known_policy *k)
+{
+    t->cause = k->config_hash ? "the policy changed" : "its log names no policy";
+    add(b, t,
+        (struct step_init){.kind = STEP_CLOCK, .cause = "to tell its new log lines from old ones"});
+    add(b, t, (struct step_init){.kind = STEP_CTR_UPLOAD, .hot_only = true});
+    add(b, t, (struct step_init){.kind = STEP_CTR_SIGNAL});
+    add(b, t,
+        (struct step_init){.kind = STEP_CTR_CONFIRM,
+                           .detail = t->want->config_hash,
+                           .cause = "effective means confirmed"});
+    b->ready[t->want->role] = t->last;
+}
+
+static void build_running(struct builder *b, const struct desired_container *want,
+                          const struct observed_container *c)
+{
+    struct target t = {.want = want, .id = c->id, .cause = "repair", .last = STEP_NONE};
+    const struct role_view *v = &b->view.roles[want->role];
+    if (!v->nets_ok)
+        build_attachments(b, &t, c);
+    if (c->state == RUN_PAUSED)
+        add(b, &t, (struct step_init){.kind = STEP_CTR_UNPAUSE, .cause = "it was paused"});
+    b->ready[want->role] = t.last;
+    if (policy_matches(want, v->policy))
+        return;
+    if (!v->policy) {
+        str_list_add_take(&b->scans, xasprintf("%s %s", role_info(want->role)->name, c->id));
+        return;
+    }
+    if (v->policy->failed >= RELOADS_BEFORE_REPLACE)
+        build_replace(b, want, c, "it does not confirm its policy");
+    else
+        build_reload(b, &t, v->policy);
+}
+
+/* May it be started again now, and should it be at all? */
+static bool may_restart(struct builder *b, const struct desired_container *want,
+                        const struct observed_container *c)
+{
+    bool rests = want->restart == RESTART_NEVER ||
+                 (want->restart == RESTART_ON_FAILURE && c->exit_code == 0);
+    if (rests) {
+        b->plan->finished = true;
+        return false;
+    }
+    const struct known_restart *k = memory_restart(b->in->memory, want->name);
+    if (!k || k->not_before_ns <= b->in->now_ns)
+        return true;
+    if (!b->plan->not_before_ns || k->not_before_ns < b->plan->not_before_ns)
+        b->plan->not_before_ns = k->not_before_ns;
+    b->waiting = true;
+    return false;
+}
+
+static void build_stopped(struct builder *b, const struct desired_container *want,
+                          const struct observed_container *c)
+{
+    bool ran = c->state == RUN_EXITED;
+    if (ran && !may_restart(b, want, c))
+        return;
+    struct target t = {.want = want,
+                       .id = c->id,
+                       .last = STEP_NONE,
+                       .cause = ran ? "it ended" : "an interrupted start"};
+    if (!b->view.roles[want->role].nets_ok) {
+        if (!ran || want->role != ROLE_AGENT) {
+            /* Nothing in it is worth keeping, and its endpoints are stale. */
+            build_fresh(b, want, "stopped, and off its networks",
+                        build_remove(b, c, want, "stopped, and off its networks", STEP_NONE));
+            return;
+        }
+        build_attachments(b, &t, c);
+    }
+    build_upload(b, &t);
+    build_start(b, &t, ran);
+}
+
+static void build_existing(struct builder *b, const struct desired_container *want,
+                           const struct observed_container *c)
+{
+    switch (c->state) {
+    case RUN_RUNNING:
+    case RUN_PAUSED:
+    case RUN_RESTARTING:
+        build_running(b, want, c);
+        return;
+    case RUN_CREATED:
+    case RUN_EXITED:
+        build_stopped(b, want, c);
+        return;
+    case RUN_DEAD:
+        build_fresh(b, want, "the engine could not remove it",
+                    build_remove(b, c, want, "dead", STEP_NONE));
+        return;
+    case RUN_REMOVING:
+        b->waiting = true;
+        b->plan->not_before_ns = b->in->now_ns + 500 * NS_PER_MS;
+        return;
+    }
+}
+
+void build_role(struct builder *b, const struct desired_container *want)
+{
+    const struct observed_container *c = b->view.roles[want->role].container;
+    const struct observed_container *waiting = find_next(b, want->role);
+    if (!c && !waiting) {
+        build_fresh(b, want, "the container is missing", STEP_NONE);
+    } else if (!c) {
+        build_replace(b, want, NULL, "an interrupted replacement");
+    } else if (!same_spec(want, c)) {
+        build_replace(b, want, c, "the manifest changed");
+    } else {
+        if (waiting)
+            build_remove(b, waiting, want, "left by an interrupted replacement", STEP_NONE);
+        build_existing(b, want, c);
+    }
+}

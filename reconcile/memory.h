@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the controller has learned and the engine's lists don't tell: images looked up, the policy
+ * hashes that proxies have logged, subnets the engine refused. All of it can be learned again; none
+ * of it is on disk.
+ */
+#ifndef BOTTLER_RECONCILE_MEMORY_H
+#define BOTTLER_RECONCILE_MEMORY_H
+
+#include "reconcile/pool.h"
+#include "render/docker.h"
+#include "render/names.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct known_image {
+    struct image_info info; /* info.id NULL: known to be absent */
+    uint64_t seen_ns;
+};
+
+/* What a running proxy says that it runs. */
+struct known_policy {
+    char *container_id;
+    char *config_hash; /* NULL: its log was read and names none */
+    char *generation;  /* egress only */
+    unsigned failed;   /* reloads in a row that it did not confirm */
+};
+
+/* How often a container had to be started again, and from when on it may be. */
+struct known_restart {
+    char *name;
+    unsigned count;  /* restarts in all */
+    unsigned streak; /* in a row that ended within a minute */
+    uint64_t started_ns;
+    uint64_t not_before_ns;
+};
+
+/* A network that the engine wouldn't remove because something is attached to it. */
+struct known_busy {
+    char *net_id;
+    bool looked; /* `attached` is what inspecting it told */
+    struct str_list attached;
+};
+
+struct memory {
+    struct known_image *images;
+    size_t images_len;
+    struct known_policy *policies;
+    size_t policies_len;
+    struct known_restart *restarts;
+    size_t restarts_len;
+    struct known_busy *busy;
+    size_t busy_len;
+    struct cidr_set refused; /* subnets that the engine said overlap something we can't see */
+};
+
+void memory_done(struct memory *m);
+
+/* An image's lookup, no older than MEMORY_IMAGE_NS; else NULL. */
+const struct known_image *memory_image(const struct memory *m, const char *ref, uint64_t now_ns);
+/* However old. */
+const struct known_image *memory_image_any(const struct memory *m, const char *ref);
+/* Takes the contents of `info`. */
+void memory_put_image(struct memory *m, struct image_info *info_take, uint64_t now_ns);
+void memory_forget_image(struct memory *m, const char *ref);
+#define MEMORY_IMAGE_NS (UINT64_C(30) * 1000000000)
+
+/* NULL: nothing is known of that container yet. */
+const struct known_policy *memory_policy(const struct memory *m, const char *container_id);
+void memory_put_policy(struct memory *m, const char *container_id, const char *config_hash,
+                       const char *generation);
+void memory_policy_failed(struct memory *m, const char *container_id);
+/* Forgets the policies of containers that aren't in `ids` any more. */
+void memory_keep_policies(struct memory *m, const struct str_list *ids);
+
+const struct known_restart *memory_restart(const struct memory *m, const char *name);
+/* Notes a start of something that ran before: the next one waits longer (1 s doubling to 60 s),
+ * unless it ran for a minute. */
+void memory_note_restart(struct memory *m, const char *name, uint64_t now_ns);
+void memory_forget_restart(struct memory *m, const char *name);
+
+const struct known_busy *memory_busy(const struct memory *m, const char *net_id);
+/* `attached` NULL: not looked yet; else its contents are taken. */
+void memory_put_busy(struct memory *m, const char *net_id, struct str_list *attached_take);
+void memory_forget_busy(struct memory *m, const char *net_id);
+
+#endif

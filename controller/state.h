@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state directory: one controller at a time (flock), everything 0700/0600, every write is
+ * temp + fsync + rename. It holds only what can't be derived: who this installation is, its hash
+ * key, and per bottle its uid, its two CAs and its last good manifest.
+ *
+ *   lock  installation  hash.key
+ * bottles/<name>/{uid,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml}
+ *
+ * A record is made under another name and renamed into place whole, and renamed away before it is
+ * wiped: after any crash it is all there or not there, and what is left over is wiped by the next
+ * state_open().
+ *
+ * Kinds, everywhere: UNAVAILABLE no space, quota, I/O error, read-only (a retry may help); DENIED
+ * no permission; INVALID a damaged file, named in the message. Names of bottles are RFC 1123
+ * labels, anything else is INVALID.
+ */
+#ifndef BOTTLER_CONTROLLER_STATE_H
+#define BOTTLER_CONTROLLER_STATE_H
+
+#include "render/hash.h"
+#include "spec/base/err.h"
+#include "spec/base/str.h"
+
+#include <stdint.h>
+
+enum {
+    STATE_CA_DAYS = 3650,
+    STATE_MANIFEST_MAX = 4 * 1024 * 1024,
+};
+
+struct state;
+
+/* Creates the directory when missing (parents too), takes the lock, and mints what is missing.
+ * DENIED when another process holds it (its pid is named), or when it belongs to someone else or
+ * others may write to it; one that others may only read is closed to them. `instance` starts the
+ * installation's id: "<instance>-<8 hex>", minted once. INVALID when the id or the key is gone
+ * although bottles are recorded: minting others would orphan what stands on the engine. */
+struct err *state_open(const char *dir, const char *instance, struct state **ret) ERR_NODISCARD;
+struct state *state_close(struct state *s);
+const char *state_installation(const struct state *s);
+const uint8_t *state_hash_key(const struct state *s);
+
+/* A bottle's identity and CAs. */
+struct bottle_state {
+    char *uid;                            /* RFC 4122 form */
+    char *egress_ca_cert, *egress_ca_key; /* PEM, keys are wiped when freed */
+    char *pipelock_ca_cert, *pipelock_ca_key;
+    int64_t ca_expires; /* the earlier of both, Unix seconds */
+};
+void bottle_state_done(struct bottle_state *b);
+/* Loads, or mints and stores, in one step. `uid_hint` (may be NULL): the uid to take when a new one
+ * is needed (metadata.uid, or what the engine's labels say); INVALID when it is no UUID. A damaged
+ * record is an err, never silently replaced. */
+struct err *state_bottle(struct state *s, const char *name, const char *uid_hint,
+                         struct bottle_state *ret) ERR_NODISCARD;
+/* Last good manifest text of a bottle (a JSON text that manifest_load() accepts); NOT_FOUND when
+ * none. */
+struct err *state_load_manifest(struct state *s, const char *name, char **ret, size_t *ret_n)
+    ERR_NODISCARD;
+/* NOT_FOUND when the bottle has no record (state_bottle() first). Writes nothing when the text is
+ * the stored one. */
+struct err *state_store_manifest(struct state *s, const char *name, struct sv text) ERR_NODISCARD;
+/* Names under bottles/, sorted. */
+struct err *state_list(struct state *s, struct str_list *ret) ERR_NODISCARD;
+/* Overwrites the keys and removes a bottle's record. Fine when there is none. */
+struct err *state_remove(struct state *s, const char *name) ERR_NODISCARD;
+
+#endif

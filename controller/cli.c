@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/cli.h"
+
+#include "reconcile/pool.h"
+#include "spec/base/err.h"
+#include "spec/base/xalloc.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const struct verb cli_verbs[] = {
+    {"run", "--manifests DIR [--manifests DIR…] --state DIR",
+     "keep the engine as the manifests say", "mseSiuaUIo1", verb_run},
+    {"validate", "FILE|DIR…", "check manifests offline; every error of every file", "o",
+     verb_validate},
+    {"render", "pipelock|routes|all FILE [--bottle NAME]",
+     "print what the proxies would read, offline", "b", verb_render},
+    {"explain", "[FIELD]", "what a field of the manifest means", "", verb_explain},
+    {"schema", "", "JSON Schema of the manifest, for editors", "", verb_schema},
+    {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUIo",
+     verb_plan},
+    {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
+    {"images", "build", "build the images of the sidecars on the engine", "ecI", verb_images},
+    {0},
+};
+
+enum { KEY_LONG = 0x100 };
+
+/* One option of the program; `letter` is how verbs name it. */
+struct option_row {
+    char letter;
+    int key;
+    const char *name;
+    const char *arg;
+    const char *doc;
+};
+static const struct option_row option_rows[] = {
+    {'m', 'm', "manifests", "DIR", "directory of manifests; may be given several times"},
+    {'s', KEY_LONG + 's', "state", "DIR",
+     "where the installation's identity and keys are kept (0700)"},
+    {'e', 'e', "engine", "URL",
+     "the Docker Engine: unix://…, tcp://…; default: as the docker command finds it"},
+    {'S', KEY_LONG + 'S', "secrets", "DIR",
+     "directory with a file for each secret reference, owner-only"},
+    {'i', KEY_LONG + 'i', "instance", "NAME",
+     "prefix of every name on the engine; default bottler"},
+    {'u', KEY_LONG + 'u', "socket", "PATH", "the status API's Unix socket"},
+    {'a', KEY_LONG + 'a', "address-pool", "CIDR",
+     "where bottles' networks take their /28 from; default " POOL_DEFAULT},
+    {'U', KEY_LONG + 'U', "upstream-ca", "FILE",
+     "further roots that both proxies trust for upstreams (PEM)"},
+    {'I', KEY_LONG + 'I', "image", "ROLE=REF", "another image for a sidecar: pipelock, egress"},
+    {'o', 'o', "output", "FORM", "table, wide, json or name"},
+    {'1', KEY_LONG + '1', "once", NULL, "converge, then end: 0 when every bottle is Ready, else 1"},
+    {'b', 'b', "bottle", "NAME", "which bottle of the file"},
+    {'w', 'w', "watch", NULL, "print again whenever something changes"},
+    {'H', KEY_LONG + 'H', "no-headers", NULL, "without the first line of the table"},
+    {'c', KEY_LONG + 'c', "context", "DIR", "directory that holds the sidecars' build contexts"},
+};
+enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
+
+int cli_fail(struct err *e_take, enum exit_code code)
+{
+    (void)fprintf(stderr, "bottler: %s\n", err_message(e_take));
+    err_free(e_take);
+    return code;
+}
+
+int cli_print(const char *text, enum exit_code code)
+{
+    if (fputs(text, stdout) < 0 || fflush(stdout) != 0) {
+        (void)fprintf(stderr, "bottler: writing the output failed\n");
+        return EXIT_USAGE;
+    }
+    return code;
+}
+
+static void set_image(struct cli *cli, const char *arg, struct argp_state *state)
+{
+    const char *eq = strchr(arg, '=');
+    enum role role = ROLE_AGENT;
+    AUTO_FREE char *name = xmemdup0(arg, eq ? (size_t)(eq - arg) : 0);
+    if (!eq || !eq[1] || !role_parse(name, &role) || role == ROLE_AGENT) {
+        argp_error(state, "--image '%s': expected ROLE=REF, where ROLE is pipelock or egress", arg);
+        return;
+    }
+    free(cli->image[role]);
+    cli->image[role] = xstrdup(eq + 1);
+}
+
+static void set_output(struct cli *cli, const char *arg, struct argp_state *state)
+{
+    static const char *const names[] = {"table", "wide", "json", "name"};
+    for (int i = OUTPUT_TABLE; i <= OUTPUT_NAME; i++) {
+        if (strcmp(arg, names[i]) == 0) {
+            cli->output = (enum output)i;
+            return;
+        }
+    }
+    argp_error(state, "-o '%s': expected table, wide, json or name", arg);
+}
+
+/* An instance is the first label of every name: as strict as a bottle's own. */
+static bool instance_ok(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return n > 0 && n <= 20 && !s[n] && s[0] != '-' && s[n - 1] != '-';
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct cli *cli = state->input;
+    switch (key) {
+    case 'm':
+        str_list_add(&cli->manifests, arg);
+        return 0;
+    case KEY_LONG + 's':
+        cli->state = arg;
+        return 0;
+    case 'e':
+        cli->engine = arg;
+        return 0;
+    case KEY_LONG + 'S':
+        cli->secrets = arg;
+        return 0;
+    case KEY_LONG + 'i':
+        if (!instance_ok(arg))
+            argp_error(state,
+                       "--instance '%s': expected lower-case letters, digits and '-', at most 20",
+                       arg);
+        cli->instance = arg;
+        return 0;
+    case KEY_LONG + 'u':
+        cli->socket = arg;
+        return 0;
+    case KEY_LONG + 'a':
+        cli->pool = arg;
+        return 0;
+    case KEY_LONG + 'U':
+        cli->upstream_ca = arg;
+        return 0;
+    case KEY_LONG + 'I':
+        set_image(cli, arg, state);
+        return 0;
+    case 'o':
+        set_output(cli, arg, state);
+        return 0;
+    case KEY_LONG + '1':
+        cli->once = true;
+        return 0;
+    case 'b':
+        cli->bottle = arg;
+        return 0;
+    case 'w':
+        cli->watch = true;
+        return 0;
+    case KEY_LONG + 'H':
+        cli->no_headers = true;
+        return 0;
+    case KEY_LONG + 'c':
+        cli->context = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        str_list_add(&cli->args, arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void print_help(FILE *to)
+{
+    (void)fprintf(to, "Usage: bottler VERB [OPTION…] [ARGUMENT…]\n\n"
+                      "Keeps sealed containers for coding agents on a Docker Engine exactly as "
+                      "manifests say.\n\n");
+    for (const struct verb *v = cli_verbs; v->name; v++)
+        (void)fprintf(to, "  %-9s %s\n", v->name, v->help);
+    (void)fprintf(to, "\n`bottler VERB --help` tells more. Exit codes: 0 ok, 1 differs or failed, "
+                      "2 usage or internal\n"
+                      "error, 3 timed out, 4 refused.\n");
+}
+
+/* $XDG_RUNTIME_DIR is per user; root's services live in /run. */
+static char *default_socket(const char *instance)
+{
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+    return xasprintf("%s/bottler/%s.sock", geteuid() != 0 && dir && *dir ? dir : "/run", instance);
+}
+
+static int run_verb(const struct verb *v, int argc, char **argv)
+{
+    struct argp_option options[OPTION_ROWS + 1] = {{0}};
+    size_t n = 0;
+    for (size_t i = 0; i < OPTION_ROWS; i++) {
+        const struct option_row *row = &option_rows[i];
+        if (strchr(v->options, row->letter))
+            options[n++] = (struct argp_option){
+                .name = row->name, .key = row->key, .arg = row->arg, .doc = row->doc};
+    }
+    struct cli cli = {.instance = "bottler", .pool = POOL_DEFAULT};
+    AUTO_FREE char *usage = xasprintf("%s %s", v->name, v->args);
+    struct argp argp = {
+        .options = options, .parser = parse_option, .args_doc = usage, .doc = v->help};
+    argp_err_exit_status = EXIT_USAGE;
+    argv[0] = program_invocation_short_name;
+    int code = EXIT_USAGE;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &cli) == 0) {
+        cli.socket_default = default_socket(cli.instance);
+        code = v->run(&cli);
+    }
+    str_list_done(&cli.args);
+    str_list_done(&cli.manifests);
+    for (int r = 0; r < ROLE_COUNT; r++)
+        free(cli.image[r]);
+    free(cli.socket_default);
+    return code;
+}
+
+int cli_main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(word, "--version") == 0)
+        return cli_print("bottler " BOTTLER_VERSION "\n", EXIT_OK);
+    for (const struct verb *v = cli_verbs; v->name; v++) {
+        if (strcmp(v->name, word) == 0)
+            return run_verb(v, argc - 1, argv + 1);
+    }
+    (void)fprintf(stderr,
+                  "bottler: there is no verb '%s' in this version; `bottler --help` lists them\n",
+                  word);
+    return EXIT_USAGE;
+}

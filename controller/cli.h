@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: one table of verbs, one of options; help and the manual come from the same two.
+ */
+#ifndef BOTTLER_CONTROLLER_CLI_H
+#define BOTTLER_CONTROLLER_CLI_H
+
+#include "render/names.h"
+#include "spec/base/str.h"
+
+#include <stdbool.h>
+
+/* One table for all verbs. */
+enum exit_code {
+    EXIT_OK = 0,      /* done; no difference */
+    EXIT_DIFFERS = 1, /* differs, or failed */
+    EXIT_USAGE = 2,   /* wrong usage, or an internal error */
+    EXIT_TIMEOUT = 3,
+    EXIT_REFUSED = 4, /* refused, or suspended */
+};
+
+enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_NAME };
+
+/* Every option of every verb, parsed; borrowed from argv but for the lists. */
+struct cli {
+    struct str_list args; /* after the options */
+    struct str_list manifests;
+    const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *bottle, *out,
+        *context;
+    char *image[ROLE_COUNT]; /* owned */
+    char *socket_default;    /* owned */
+    enum output output;
+    bool once, watch, no_headers;
+};
+
+struct verb {
+    const char *name;
+    const char *args;    /* of the usage line */
+    const char *help;    /* one line */
+    const char *options; /* letters of its options, see cli.c */
+    int (*run)(const struct cli *cli);
+};
+/* In the order of --help; ends with a NULL name. */
+extern const struct verb cli_verbs[];
+
+/* Runs the program; the answer is its exit code. */
+int cli_main(int argc, char **argv);
+
+/* For verbs: prints "bottler: …" to stderr and gives `code` back. Frees the error. */
+struct err;
+int cli_fail(struct err *e_take, enum exit_code code);
+/* Writes all of stdout; an error there is a failure too. */
+int cli_print(const char *text, enum exit_code code);
+
+int verb_run(const struct cli *cli);
+int verb_validate(const struct cli *cli);
+int verb_render(const struct cli *cli);
+int verb_explain(const struct cli *cli);
+int verb_schema(const struct cli *cli);
+int verb_plan(const struct cli *cli);
+int verb_get(const struct cli *cli);
+int verb_images(const struct cli *cli);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller: the one thing with a clock and descriptors. It feeds the pure layers with what is
+ * (listings of manifests and of the engine) and sends what they decide.
+ *
+ *   manifests.c  files -> catalogue          observe.c  engine lists -> struct observed
+ *   events.c     the engine's stream, a hint  worker.c   one bottle: look, plan, carry out, look
+ * again wire.c       a plan's requests on the engine client     report.c   status as JSON
+ */
+#ifndef BOTTLER_CONTROLLER_CONTROLLER_H
+#define BOTTLER_CONTROLLER_CONTROLLER_H
+
+#include "controller/api.h"
+#include "controller/engine.h"
+#include "controller/secrets.h"
+#include "controller/state.h"
+#include "controller/watch.h"
+#include "reconcile/backoff.h"
+#include "reconcile/catalog.h"
+#include "reconcile/diff.h"
+#include "reconcile/exec.h"
+#include "reconcile/status.h"
+
+#include <systemd/sd-event.h>
+
+enum controller_mode {
+    MODE_RUN,  /* until told to stop */
+    MODE_ONCE, /* until everything has settled */
+    MODE_PLAN, /* looks, never changes anything */
+};
+
+/* Borrowed strings; NULL where not given. */
+struct controller_options {
+    enum controller_mode mode;
+    const struct str_list *manifests;
+    const char *state_dir;
+    const char *engine;
+    const char *secrets_dir;
+    const char *instance;
+    const char *socket;
+    const char *address_pool;
+    const char *upstream_ca_file;
+    const char *image[ROLE_COUNT];
+};
+
+struct worker {
+    struct controller *c;
+    char *name;
+    struct bottle_state identity; /* once loaded */
+    bool have_identity;
+    struct desired *desired; /* what the last look wanted; for status */
+    struct plan *plan;       /* of the last look; for status */
+    struct exec *exec;       /* what is being carried out; NULL: nothing */
+    struct flight *flights;  /* its requests under way */
+    bool dirty;              /* a look is due */
+    unsigned echoes;         /* looks to take a little later too, see events.c */
+    uint64_t needs_look;     /* number of the first observation that is new enough */
+    int64_t generation;      /* that the failures below belong to */
+    unsigned failures;
+    bool terminal;
+    uint64_t not_before_ns;
+    char *problem;
+    char *secrets_problem;
+    char *unsupported;
+    struct conditions conditions;
+};
+
+struct controller {
+    struct controller_options opt;
+    sd_event *loop;
+    struct state *state;
+    struct engine *engine;
+    struct watch *watch;
+    struct watch *secrets_watch;
+    struct api_server *api;
+    sd_event_source *wake;   /* for the nearest not_before_ns */
+    sd_event_source *resync; /* everything, every RESYNC */
+    sd_event_source *retry;  /* of the connection */
+    sd_event_source *echo;   /* looks after events */
+
+    struct pool pool;
+    char *upstream_ca;
+    size_t upstream_ca_n;
+    struct engine_caps caps;
+    bool connected;
+    bool connecting;
+    unsigned connect_failures;
+    uint64_t events_id;
+
+    struct catalog catalog;
+    bool manifests_known;  /* one whole listing has succeeded */
+    char *manifests_error; /* why the last one didn't */
+    size_t broken_files;
+
+    struct memory memory;
+    struct observed *observed; /* the last; NULL before the first */
+    uint64_t looks_started;
+    uint64_t looks_done;
+    struct look *look; /* under way */
+    bool look_again;
+
+    struct worker **workers; /* by name */
+    size_t workers_len;
+    uint64_t prng;
+    bool stopping;
+    int exit_code;
+};
+
+/* Runs until it ends by itself or by a signal; the answer is the exit code. */
+struct err *controller_run(const struct controller_options *opt, int *ret_exit) ERR_NODISCARD;
+/* MODE_PLAN: looks once, and gives the plans of every bottle as JSON {"bottles": [...]} and as
+ * text. */
+struct err *controller_plan(const struct controller_options *opt, struct str *text,
+                            json_t **ret_json) ERR_NODISCARD;
+
+/* ---- between the files of the controller ---- */
+
+uint64_t now_ns(const struct controller *c); /* monotonic */
+/* Ends the loop once nothing that changes the engine is under way. */
+void controller_stop(struct controller *c, int exit_code);
+/* After anything that may allow a pass to begin or the end to come. */
+void controller_dispatch(struct controller *c);
+
+/* manifests.c */
+void manifests_load(struct controller *c);
+struct err *manifests_seed(struct controller *c) ERR_NODISCARD;
+void manifests_keep(struct controller *c, struct catalog_entry *e);
+
+/* observe.c */
+void observe(struct controller *c);
+void observe_abort(struct controller *c);
+void engine_lost(struct controller *c, const struct err *why);
+void engine_open(struct controller *c);
+
+/* events.c */
+void events_open(struct controller *c);
+/* The timer of the later looks; sd_event_add_time()'s handler. */
+int events_echo(sd_event_source *s, uint64_t usec, void *ctx);
+
+/* worker.c */
+struct worker *worker_find(const struct controller *c, const char *name);
+struct worker *worker_obtain(struct controller *c, const char *name);
+void worker_free(struct worker *w);
+void worker_poke(struct worker *w);
+/* Looks and acts, when it is due. */
+void worker_pass(struct worker *w);
+void worker_status(struct worker *w);
+bool worker_settled(const struct worker *w);
+void worker_input(const struct worker *w, struct status_input *ret);
+
+/* wire.c */
+void worker_pump(struct worker *w);
+void worker_ended(struct worker *w); /* worker.c: its exec has finished */
+void flights_cancel(struct worker *w);
+
+/* report.c */
+json_t *report_bottles(const struct controller *c);
+json_t *report_bottle(const struct worker *w);
+json_t *report_handle(void *ctx, const char *method, const char *path, const json_t *body,
+                      int *ret_status);
+void report_changed(struct controller *c);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the watched directories to the catalogue, and its last good generations to disk. */
+#include "controller/controller.h"
+#include "controller/log.h"
+#include "spec/base/num.h"
+#include "spec/base/xalloc.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void note_unreadable(struct controller *c, const struct err *e)
+{
+    if (c->manifests_error && strcmp(c->manifests_error, err_message(e)) == 0)
+        return;
+    free(c->manifests_error);
+    c->manifests_error = xstrdup(err_message(e));
+    log_at(LOG_ERROR,
+           "manifests: %s; what they say is unknown, nothing is changed or removed for it, looking "
+           "again",
+           err_message(e));
+}
+
+static void note_findings(struct controller *c, const struct manifest_set *set)
+{
+    struct diag_list all = {0};
+    manifest_set_diags(set, &all);
+    if (all.len != c->broken_files) {
+        for (size_t i = 0; i < all.len; i++) {
+            struct str line;
+            str_init(&line, 4096);
+            diag_format(&all.items[i], &line);
+            log_at(LOG_WARN, "manifest %s", line.p);
+            str_done(&line);
+        }
+    }
+    c->broken_files = all.len;
+    free(all.items);
+}
+
+void manifests_load(struct controller *c)
+{
+    struct file_listing files = {0};
+    AUTO_ERR e = files_list(c->opt.manifests, &files);
+    if (e) {
+        note_unreadable(c, e);
+        file_listing_done(&files);
+        report_changed(c);
+        return;
+    }
+    if (c->manifests_error)
+        log_at(LOG_NOTE, "manifests: readable again");
+    free(c->manifests_error);
+    c->manifests_error = NULL;
+    struct manifest_input *inputs = NULL;
+    file_listing_inputs(&files, &inputs);
+    struct manifest_set *set = manifest_load(inputs, files.len);
+    note_findings(c, set);
+    catalog_update(&c->catalog, set);
+    manifest_set_free(set);
+    free(inputs);
+    file_listing_done(&files);
+    c->manifests_known = true;
+    for (size_t i = 0; i < c->catalog.len; i++)
+        worker_poke(worker_obtain(c, c->catalog.entries[i]->name));
+    controller_dispatch(c);
+}
+
+void manifests_keep(struct controller *c, struct catalog_entry *e)
+{
+    if (!e->changed || c->opt.mode == MODE_PLAN)
+        return;
+    AUTO_FREE char *record =
+        xasprintf("generation %" PRId64 "\nfile %s\n%s", e->generation, e->file, e->text);
+    AUTO_ERR fault = state_store_manifest(c->state, e->name, sv_of(record));
+    if (fault)
+        log_at(LOG_ERROR, "bottle=%s keeping its last good manifest: %s, retrying", e->name,
+               err_message(fault));
+    else
+        e->changed = false;
+}
+
+/* "generation N\nfile PATH\nTEXT" */
+static bool split_record(char *record, int64_t *ret_generation, char **ret_file, char **ret_text)
+{
+    static const char generation[] = "generation ";
+    static const char file[] = "file ";
+    char *second = strchr(record, '\n');
+    char *third = second ? strchr(second + 1, '\n') : NULL;
+    if (!third || strncmp(record, generation, strlen(generation)) != 0 ||
+        strncmp(second + 1, file, strlen(file)) != 0)
+        return false;
+    *second = '\0';
+    *third = '\0';
+    *ret_file = second + 1 + strlen(file);
+    *ret_text = third + 1;
+    return num_parse(sv_of(record + strlen(generation)), 1, INT64_MAX, ret_generation);
+}
+
+static void seed_one(struct controller *c, const char *name, char *record)
+{
+    int64_t generation = 0;
+    char *file = NULL;
+    char *text = NULL;
+    if (!split_record(record, &generation, &file, &text)) {
+        log_at(LOG_WARN,
+               "bottle=%s its last good manifest in the state directory is damaged, ignoring",
+               name);
+        return;
+    }
+    struct manifest_input in = {.path = file, .bytes = sv_of(text)};
+    struct manifest_set *set = manifest_load(&in, 1);
+    bool good =
+        set->bottles_len == 1 && set->bottles[0].bottle && strcmp(set->bottles[0].name, name) == 0;
+    if (good)
+        catalog_seed(&c->catalog, TAKE_PTR(set->bottles[0].bottle), text, generation);
+    else
+        log_at(LOG_WARN, "bottle=%s its last good manifest is not one for this version, ignoring",
+               name);
+    manifest_set_free(set);
+}
+
+struct err *manifests_seed(struct controller *c)
+{
+    struct str_list names = {0};
+    struct err *e = state_list(c->state, &names);
+    for (size_t i = 0; !e && i < names.len; i++) {
+        char *record = NULL;
+        size_t n = 0;
+        AUTO_ERR missing = state_load_manifest(c->state, names.items[i], &record, &n);
+        if (!missing)
+            seed_one(c, names.items[i], record);
+        free(record);
+    }
+    str_list_done(&names);
+    return e;
+}

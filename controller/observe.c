@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One look at the engine: three lists, however many bottles there are. */
+#include "controller/controller.h"
+#include "controller/log.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+
+enum look_part { LOOK_CONTAINERS, LOOK_NETWORKS, LOOK_VOLUMES, LOOK_PARTS };
+
+struct look {
+    struct controller *c;
+    struct look_slot {
+        struct look *look;
+        uint64_t id;
+        char *body;
+        size_t n;
+        bool done;
+    } slots[LOOK_PARTS];
+    struct err *error;
+    unsigned pending;
+};
+
+static struct look *look_free(struct look *l)
+{
+    for (int i = 0; i < LOOK_PARTS; i++)
+        free(l->slots[i].body);
+    err_free(l->error);
+    free(l);
+    return NULL;
+}
+
+void observe_abort(struct controller *c)
+{
+    if (!c->look)
+        return;
+    for (int i = 0; i < LOOK_PARTS; i++)
+        engine_cancel(c->engine, c->look->slots[i].id);
+    c->look = look_free(c->look);
+}
+
+static void forget_old_policies(struct controller *c)
+{
+    struct str_list ids = {0};
+    for (size_t i = 0; i < c->observed->containers_len; i++) {
+        const struct observed_container *k = &c->observed->containers[i];
+        if (k->proven && (k->state == RUN_RUNNING || k->state == RUN_PAUSED))
+            str_list_add(&ids, k->id);
+    }
+    for (size_t i = 0; i < c->workers_len; i++) {
+        /* What a plan in progress has just confirmed may be newer than this look. */
+        if (c->workers[i]->exec) {
+            str_list_done(&ids);
+            return;
+        }
+    }
+    memory_keep_policies(&c->memory, &ids);
+    str_list_done(&ids);
+}
+
+static void take(struct controller *c, struct look *l)
+{
+    struct observed *o = NULL;
+    struct look_slot *s = l->slots;
+    AUTO_ERR e = observed_parse(state_installation(c->state), (struct sv){s[0].body, s[0].n},
+                                (struct sv){s[1].body, s[1].n}, (struct sv){s[2].body, s[2].n}, &o);
+    if (e) {
+        log_at(LOG_ERROR, "engine: its lists can't be read: %s, looking again", err_message(e));
+        return;
+    }
+    observed_free(c->observed);
+    c->observed = o;
+    forget_old_policies(c);
+}
+
+static void finish(struct look *l)
+{
+    struct controller *c = l->c;
+    c->look = NULL;
+    c->looks_done = c->looks_started;
+    if (l->error) {
+        engine_lost(c, l->error);
+        look_free(l);
+        return;
+    }
+    take(c, l);
+    look_free(l);
+    bool again = c->look_again;
+    c->look_again = false;
+    controller_dispatch(c);
+    if (again)
+        observe(c);
+}
+
+static void part_done(void *ctx, const struct engine_response *r)
+{
+    struct look_slot *slot = ctx;
+    struct look *l = slot->look;
+    struct err *e = engine_check(r, "listing");
+    if (e && !l->error) {
+        l->error = e;
+    } else if (e) {
+        err_ignore(e, "the first failure is told");
+    } else {
+        slot->body = xmemdup0(r->body.p, r->body.n);
+        slot->n = r->body.n;
+    }
+    slot->id = 0;
+    if (--l->pending == 0)
+        finish(l);
+}
+
+static char *path_of(const struct controller *c, enum look_part part)
+{
+    if (part == LOOK_NETWORKS)
+        return xstrdup("/networks"); /* all of them: strangers' subnets count */
+    struct str filter;
+    str_init(&filter, 1024);
+    str_addf(&filter, "{\"label\":[\"%s=%s\"]}", LABEL_INSTALLATION, state_installation(c->state));
+    struct str path;
+    str_init(&path, 4096);
+    str_add(&path,
+            part == LOOK_CONTAINERS ? "/containers/json?all=1&filters=" : "/volumes?filters=");
+    engine_url_add(&path, (struct sv){filter.p, filter.len});
+    str_done(&filter);
+    return XNN(str_take(&path));
+}
+
+void observe(struct controller *c)
+{
+    if (!c->connected)
+        return;
+    if (c->look) {
+        c->look_again = true;
+        return;
+    }
+    struct look *l = xcalloc(1, sizeof(*l));
+    l->c = c;
+    l->pending = LOOK_PARTS;
+    c->look = l;
+    c->looks_started++;
+    for (int i = 0; i < LOOK_PARTS; i++) {
+        AUTO_FREE char *path = path_of(c, (enum look_part)i);
+        struct engine_request q = {.method = "GET", .path = path, .lane = LANE_READ};
+        l->slots[i].look = l;
+        l->slots[i].id = engine_send(c->engine, &q, part_done, &l->slots[i]);
+    }
+}

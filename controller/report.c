@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status as JSON: what the API serves and `get` prints. */
+#include "controller/controller.h"
+#include "reconcile/clock.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+#include <time.h>
+
+static json_t *retry_time(const struct worker *w)
+{
+    uint64_t now = now_ns(w->c);
+    if (!w->dirty || w->exec || w->not_before_ns <= now)
+        return json_null();
+    char text[CLOCK_TEXT];
+    clock_format((int64_t)time(NULL) + (int64_t)((w->not_before_ns - now) / NS_PER_S), text);
+    return XNN(json_string(text));
+}
+
+static json_t *labels(const struct catalog_entry *e)
+{
+    json_t *o = XNN(json_object());
+    for (size_t i = 0; e && e->bottle && i < e->bottle->labels.len; i++)
+        json_object_set_new(o, e->bottle->labels.items[i].key,
+                            json_string(e->bottle->labels.items[i].value));
+    return o;
+}
+
+static json_t *metadata(const struct worker *w, const struct catalog_entry *e)
+{
+    json_t *source = json_null();
+    if (e && e->file)
+        source = XNN(
+            json_pack("{s:s, s:i, s:n}", "file", e->file, "line", (int)e->pos.line, "revision"));
+    return XNN(json_pack("{s:s, s:s?, s:I, s:o, s:o}", "name", w->name, "uid",
+                         w->have_identity ? w->identity.uid : NULL, "generation",
+                         (json_int_t)(e ? e->generation : 0), "labels", labels(e), "source",
+                         source));
+}
+
+json_t *report_bottle(const struct worker *w)
+{
+    struct status_input in;
+    worker_input(w, &in);
+    json_t *status = XNN(json_pack(
+        "{s:I, s:o, s:o, s:o, s:o}", "observedGeneration", (json_int_t)w->generation, "conditions",
+        conditions_json(&w->conditions), "components", components_json(&in, &w->c->memory),
+        "networks", networks_json(&in), "nextRetryAt", retry_time(w)));
+    return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "Bottle",
+                         "metadata", metadata(w, in.entry), "status", status));
+}
+
+json_t *report_bottles(const struct controller *c)
+{
+    json_t *items = XNN(json_array());
+    for (size_t i = 0; i < c->workers_len; i++)
+        json_array_append_new(items, report_bottle(c->workers[i]));
+    json_t *health =
+        XNN(json_pack("{s:b, s:b, s:s?, s:I}", "engineConnected", c->connected, "manifestsKnown",
+                      c->manifests_known, "problem", c->manifests_error, "mutatingRequests",
+                      (json_int_t)(c->engine ? engine_mutations(c->engine) : 0)));
+    return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
+                         "items", items, "controller", health));
+}
+
+json_t *report_handle(void *ctx, const char *method, const char *path, const json_t *body,
+                      int *ret_status)
+{
+    static const char one[] = "/v1/bottles/";
+    const struct controller *c = ctx;
+    (void)body;
+    *ret_status = 200;
+    if (strcmp(method, "GET") != 0) {
+        *ret_status = 405;
+        return XNN(json_pack("{s:s}", "error", "this version only answers GET"));
+    }
+    if (strcmp(path, "/v1/bottles") == 0)
+        return report_bottles(c);
+    if (strncmp(path, one, strlen(one)) == 0) {
+        const struct worker *w = worker_find(c, path + strlen(one));
+        if (w)
+            return report_bottle(w);
+    }
+    *ret_status = 404;
+    return XNN(json_pack("{s:s}", "error", "no such bottle or path"));
+}
+
+void report_changed(struct controller *c)
+{
+    if (c->api)
+        api_server_changed(c->api);
+}

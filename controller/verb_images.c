@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* images build: the sidecars' images, from their build contexts, on the engine. */
+#include "controller/cli.h"
+#include "controller/engine.h"
+#include "spec/base/xalloc.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+#ifndef BOTTLER_SHARE
+#define BOTTLER_SHARE "/usr/local/share/bottler"
+#endif
+
+struct build {
+    sd_event *loop;
+    struct engine *engine;
+    const char *context;
+    const char *tag;
+    char *problem;
+    struct err *error;
+};
+
+/* Regular files of the context, as they are; links and special files have no business there. */
+static struct err *pack(const char *dir, char **ret, size_t *ret_n)
+{
+    enum { CONTEXT_MAX = 8 * 1024 * 1024 };
+    struct archive *in = XNN(archive_read_disk_new());
+    struct archive *out = XNN(archive_write_new());
+    char *bytes = xmalloc(CONTEXT_MAX);
+    size_t used = 0;
+    archive_write_set_format_ustar(out);
+    archive_write_set_bytes_per_block(out, 0);
+    struct err *e = NULL;
+    if (archive_write_open_memory(out, bytes, CONTEXT_MAX, &used) != ARCHIVE_OK ||
+        archive_read_disk_open(in, dir) != ARCHIVE_OK)
+        e = err_new(ERR_NOT_FOUND, "build context '%s': %s", dir, archive_error_string(in));
+    struct archive_entry *entry = XNN(archive_entry_new());
+    size_t skip = strlen(dir) + 1;
+    while (!e && archive_read_next_header2(in, entry) == ARCHIVE_OK) {
+        archive_read_disk_descend(in);
+        const char *path = archive_entry_pathname(entry);
+        if (archive_entry_filetype(entry) != AE_IFREG || strlen(path) <= skip)
+            continue;
+        AUTO_FREE char *inside = xstrdup(path + skip);
+        archive_entry_copy_pathname(entry, inside);
+        archive_entry_set_mtime(entry, 0, 0);
+        if (archive_write_header(out, entry) != ARCHIVE_OK)
+            e = err_new(ERR_INVALID, "build context '%s' is too large", dir);
+        char chunk[16384];
+        la_ssize_t n = 0;
+        while (!e && (n = archive_read_data(in, chunk, sizeof(chunk))) > 0) {
+            if (archive_write_data(out, chunk, (size_t)n) != n)
+                e = err_new(ERR_INVALID, "build context '%s' is larger than 8 MiB", dir);
+        }
+    }
+    archive_entry_free(entry);
+    archive_read_free(in);
+    if (archive_write_close(out) != ARCHIVE_OK && !e)
+        e = err_new(ERR_INVALID, "build context '%s' is larger than 8 MiB", dir);
+    archive_write_free(out);
+    if (e) {
+        free(bytes);
+        return e;
+    }
+    *ret = bytes;
+    *ret_n = used;
+    return NULL;
+}
+
+static bool on_line(void *ctx, int stream, struct sv line)
+{
+    struct build *b = ctx;
+    (void)stream;
+    json_t *v = json_loadb(line.p, line.n, 0, NULL);
+    const char *text = json_string_value(json_object_get(v, "stream"));
+    const char *error =
+        json_string_value(json_object_get(json_object_get(v, "errorDetail"), "message"));
+    if (text)
+        (void)fputs(text, stderr);
+    if (error) {
+        free(b->problem);
+        b->problem = xstrdup(error);
+    }
+    json_decref(v);
+    return true;
+}
+
+static void on_built(void *ctx, const struct engine_response *r)
+{
+    struct build *b = ctx;
+    b->error = engine_check(r, "building");
+    if (!b->error && b->problem)
+        b->error = err_new(ERR_UNAVAILABLE, "building: %s", b->problem);
+    (void)sd_event_exit(b->loop, 0);
+}
+
+static void on_connected(void *ctx, const struct err *error, const struct engine_info *info)
+{
+    struct build *b = ctx;
+    (void)info;
+    char *tar = NULL;
+    size_t n = 0;
+    b->error =
+        error ? err_new(err_kind(error), "%s", err_message(error)) : pack(b->context, &tar, &n);
+    if (b->error) {
+        (void)sd_event_exit(b->loop, 0);
+        return;
+    }
+    struct str path;
+    str_init(&path, 4096);
+    str_add(&path, "/build?version=1&rm=1&forcerm=1&t=");
+    engine_url_add(&path, sv_of(b->tag));
+    const char *base = getenv("BOTTLER_BASE_IMAGE");
+    if (base) {
+        str_add(&path, "&buildargs=");
+        AUTO_FREE char *args = xasprintf("{\"BASE\":\"%s\"}", base);
+        engine_url_add(&path, sv_of(args));
+    }
+    struct engine_request q = {.method = "POST",
+                               .path = path.p,
+                               .body = {tar, n},
+                               .content_type = "application/x-tar",
+                               .lane = LANE_PULL};
+    engine_stream(b->engine, &q, on_line, on_built, b);
+    str_done(&path);
+    free(tar);
+}
+
+static struct err *build(const struct cli *cli, enum role role)
+{
+    struct build b = {.tag = cli->image[role] ? cli->image[role] : role_info(role)->image};
+    AUTO_FREE char *context = xasprintf(
+        "%s/%s", cli->context ? cli->context : BOTTLER_SHARE "/sidecars", role_info(role)->name);
+    b.context = context;
+    struct endpoint at = {0};
+    TRY(endpoint_resolve(cli->engine, &at));
+    struct err *e = NULL;
+    if (sd_event_new(&b.loop) < 0)
+        e = err_new(ERR_INTERNAL, "no event loop");
+    if (!e)
+        e = engine_new(b.loop, &at, &b.engine);
+    endpoint_done(&at);
+    if (!e) {
+        engine_connect(b.engine, on_connected, &b);
+        (void)sd_event_loop(b.loop);
+        e = b.error;
+    }
+    engine_free(b.engine);
+    sd_event_unref(b.loop);
+    free(b.problem);
+    if (!e)
+        (void)fprintf(stderr, "built %s\n", b.tag);
+    return e;
+}
+
+int verb_images(const struct cli *cli)
+{
+    if (cli->args.len != 1 || strcmp(cli->args.items[0], "build") != 0)
+        return cli_fail(err_new(ERR_INVALID, "expected: images build"), EXIT_USAGE);
+    struct err *e = build(cli, ROLE_EGRESS);
+    return e ? cli_fail(e, EXIT_DIFFERS) : EXIT_OK;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run and plan: the two verbs that hold manifests against an engine. */
+#include "controller/cli.h"
+#include "controller/controller.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+
+static struct err *options_of(const struct cli *cli, struct controller_options *ret)
+{
+    if (!cli->manifests.len)
+        return err_new(ERR_INVALID, "--manifests DIR is missing: where are the manifests?");
+    if (!cli->state)
+        return err_new(ERR_INVALID,
+                       "--state DIR is missing: where may the installation's keys be kept?");
+    if (cli->args.len)
+        return err_new(ERR_INVALID, "'%s' is one argument too many", cli->args.items[0]);
+    *ret = (struct controller_options){.manifests = &cli->manifests,
+                                       .state_dir = cli->state,
+                                       .engine = cli->engine,
+                                       .secrets_dir = cli->secrets,
+                                       .instance = cli->instance,
+                                       .socket = cli->socket ? cli->socket : cli->socket_default,
+                                       .address_pool = cli->pool,
+                                       .upstream_ca_file = cli->upstream_ca};
+    for (int r = 0; r < ROLE_COUNT; r++)
+        ret->image[r] = cli->image[r];
+    return NULL;
+}
+
+int verb_run(const struct cli *cli)
+{
+    struct controller_options opt;
+    struct err *e = options_of(cli, &opt);
+    if (e)
+        return cli_fail(e, EXIT_USAGE);
+    opt.mode = cli->once ? MODE_ONCE : MODE_RUN;
+    int code = EXIT_USAGE;
+    e = controller_run(&opt, &code);
+    return e ? cli_fail(e, EXIT_USAGE) : code;
+}
+
+static bool any_change(const json_t *plans)
+{
+    size_t i = 0;
+    json_t *p = NULL;
+    json_array_foreach(json_object_get(plans, "bottles"), i, p)
+    {
+        if (json_is_true(json_object_get(p, "changes")) ||
+            json_is_string(json_object_get(p, "held")))
+            return true;
+    }
+    return false;
+}
+
+int verb_plan(const struct cli *cli)
+{
+    struct controller_options opt;
+    struct err *e = options_of(cli, &opt);
+    if (e)
+        return cli_fail(e, EXIT_USAGE);
+    struct str text;
+    str_init(&text, 64 << 20);
+    json_t *plans = NULL;
+    e = controller_plan(&opt, &text, &plans);
+    if (e) {
+        str_done(&text);
+        return cli_fail(e, EXIT_USAGE);
+    }
+    enum exit_code code = any_change(plans) ? EXIT_DIFFERS : EXIT_OK;
+    if (cli->output == OUTPUT_JSON) {
+        str_clear(&text);
+        AUTO_FREE char *json = XNN(json_dumps(plans, JSON_INDENT(2)));
+        str_addf(&text, "%s\n", json);
+    }
+    json_decref(plans);
+    int ret = cli_print(text.p, code);
+    str_done(&text);
+    return ret;
+}

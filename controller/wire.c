@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan's requests, on the engine client. */
+#include "controller/controller.h"
+#include "controller/log.h"
+#include "spec/base/xalloc.h"
+
+struct flight {
+    struct flight *next;
+    struct worker *w;
+    uint64_t id;
+    int step;
+    bool mutates;
+    bool satisfied; /* a followed log said what was waited for */
+};
+
+static enum engine_lane lane_of(const struct exec_request *q)
+{
+    switch ((int)q->of->kind) {
+    case STEP_NET_CREATE:
+    case STEP_NET_REMOVE:
+        return LANE_NETWORK;
+    case STEP_IMAGE_PULL:
+        return LANE_PULL;
+    case STEP_CTR_CONFIRM:
+        return LANE_STREAM;
+    default:
+        return step_mutates(q->of->kind) ? LANE_WORK : LANE_READ;
+    }
+}
+
+static void forget(struct flight *f)
+{
+    struct flight **at = &f->w->flights;
+    while (*at && *at != f)
+        at = &(*at)->next;
+    if (*at)
+        *at = f->next;
+    free(f);
+}
+
+void flights_cancel(struct worker *w)
+{
+    while (w->flights) {
+        engine_cancel(w->c->engine, w->flights->id);
+        forget(w->flights);
+    }
+}
+
+static void on_done(void *ctx, const struct engine_response *r)
+{
+    struct flight *f = ctx;
+    struct worker *w = f->w;
+    struct response answer = {.error = r->error, .status = r->status, .body = r->body};
+    if (f->satisfied)
+        answer = (struct response){.status = 200};
+    int step = f->step;
+    forget(f);
+    exec_feed(w->exec, step, &answer, now_ns(w->c));
+    worker_pump(w);
+}
+
+static bool on_line(void *ctx, int stream, struct sv line)
+{
+    struct flight *f = ctx;
+    (void)stream;
+    bool more = exec_line(f->w->exec, f->step, line);
+    f->satisfied = f->satisfied || !more;
+    return more;
+}
+
+static void log_step(const struct worker *w, const struct step *s)
+{
+    if (step_mutates(s->kind))
+        log_at(LOG_INFO, "bottle=%s step=%s object=%s%s cause=\"%s\"%s%s", w->name,
+               step_kind_name(s->kind), s->object ? s->object : "", s->next ? NEXT_SUFFIX : "",
+               s->cause ? s->cause : "", s->detail ? " detail=" : "", s->detail ? s->detail : "");
+}
+
+static void send_request(struct worker *w, const struct exec_request *x)
+{
+    struct flight *f = xcalloc(1, sizeof(*f));
+    *f = (struct flight){
+        .next = w->flights, .w = w, .step = x->step, .mutates = step_mutates(x->of->kind)};
+    w->flights = f;
+    struct engine_request q = {.method = x->method,
+                               .path = x->path,
+                               .body = {x->body, x->body_n},
+                               .content_type = x->content_type,
+                               .lane = lane_of(x),
+                               .timeout_ms = x->timeout_ms,
+                               .framed = x->answer == ANSWER_LOG};
+    log_step(w, x->of);
+    f->id = x->answer == ANSWER_BODY ? engine_send(w->c->engine, &q, on_done, f)
+                                     : engine_stream(w->c->engine, &q, on_line, on_done, f);
+}
+
+void worker_pump(struct worker *w)
+{
+    struct exec_request q;
+    while (!w->c->stopping && exec_next(w->exec, now_ns(w->c), &q)) {
+        send_request(w, &q);
+        exec_request_done(&q);
+    }
+    struct controller *c = w->c;
+    if (w->c->stopping ? !w->flights : exec_finished(w->exec))
+        worker_ended(w);
+    else
+        worker_status(w);
+    controller_dispatch(c);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One bottle: look, plan, carry out, look again, until the plan is empty. */
+#include "controller/controller.h"
+#include "controller/log.h"
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+#include <time.h>
+
+#define TERMINAL_RETRY_NS (60 * NS_PER_S)
+
+struct worker *worker_find(const struct controller *c, const char *name)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        if (strcmp(c->workers[i]->name, name) == 0)
+            return c->workers[i];
+    }
+    return NULL;
+}
+
+struct worker *worker_obtain(struct controller *c, const char *name)
+{
+    struct worker *w = worker_find(c, name);
+    if (w)
+        return w;
+    size_t at = 0;
+    while (at < c->workers_len && strcmp(c->workers[at]->name, name) < 0)
+        at++;
+    c->workers = xreallocarray(c->workers, c->workers_len + 1, sizeof(*c->workers));
+    memmove(&c->workers[at + 1], &c->workers[at], (c->workers_len - at) * sizeof(*c->workers));
+    c->workers_len++;
+    w = xcalloc(1, sizeof(*w));
+    *w = (struct worker){.c = c, .name = xstrdup(name), .dirty = true};
+    c->workers[at] = w;
+    return w;
+}
+
+void worker_free(struct worker *w)
+{
+    flights_cancel(w);
+    exec_free(w->exec);
+    plan_free(w->plan);
+    desired_free(w->desired);
+    bottle_state_done(&w->identity);
+    conditions_done(&w->conditions);
+    free(w->problem);
+    free(w->secrets_problem);
+    free(w->unsupported);
+    free(w->name);
+    free(w);
+}
+
+static void worker_drop(struct worker *w)
+{
+    struct controller *c = w->c;
+    for (size_t i = 0; i < c->workers_len; i++) {
+        if (c->workers[i] != w)
+            continue;
+        c->workers_len--;
+        memmove(&c->workers[i], &c->workers[i + 1], (c->workers_len - i) * sizeof(*c->workers));
+        break;
+    }
+    worker_free(w);
+}
+
+void worker_poke(struct worker *w)
+{
+    w->dirty = true;
+}
+
+static void set_text(char **slot, const char *text)
+{
+    free(*slot);
+    *slot = xstrdup_null(text);
+}
+
+static const struct catalog_entry *wanted_entry(const struct worker *w)
+{
+    const struct catalog_entry *e = catalog_find(&w->c->catalog, w->name);
+    return e && e->bottle && e->state != ENTRY_GONE ? e : NULL;
+}
+
+/* The uid that the engine's objects of this bottle carry, for a state directory that has lost its
+ * record. */
+static const char *uid_on_engine(const struct worker *w)
+{
+    const struct observed *o = w->c->observed;
+    for (size_t i = 0; i < o->containers_len; i++) {
+        if (o->containers[i].proven && strcmp(o->containers[i].owner.bottle, w->name) == 0)
+            return o->containers[i].owner.uid;
+    }
+    return NULL;
+}
+
+static struct err *identify(struct worker *w, const struct bottle *b)
+{
+    if (w->have_identity)
+        return NULL;
+    const char *hint = uid_on_engine(w);
+    TRY(state_bottle(w->c->state, w->name, hint ? hint : b->uid, &w->identity));
+    w->have_identity = true;
+    return NULL;
+}
+
+static struct err *render(struct worker *w, const struct bottle *b, struct desired **ret)
+{
+    struct controller *c = w->c;
+    TRY(identify(w, b));
+    struct render_settings s = {.instance = c->opt.instance,
+                                .installation = state_installation(c->state),
+                                .upstream_ca = {c->upstream_ca, c->upstream_ca_n},
+                                .hash_key = state_hash_key(c->state)};
+    memcpy(s.image, c->opt.image, sizeof(s.image));
+    struct secret_set secrets = {0};
+    struct str_list refs = {0};
+    bottle_secret_refs(b, &refs);
+    AUTO_ERR missing = secrets_resolve(c->opt.secrets_dir, &refs, &secrets);
+    str_list_done(&refs);
+    set_text(&w->secrets_problem, missing ? err_message(missing) : NULL);
+    if (missing)
+        return TAKE_PTR(missing);
+    struct render_inputs in = {.uid = w->identity.uid,
+                               .secrets = secrets.items,
+                               .secrets_len = secrets.len,
+                               .egress_ca_cert = sv_of(w->identity.egress_ca_cert),
+                               .egress_ca_key = sv_of(w->identity.egress_ca_key),
+                               .pipelock_ca_cert = sv_of(w->identity.pipelock_ca_cert),
+                               .pipelock_ca_key = sv_of(w->identity.pipelock_ca_key)};
+    struct err *e = desired_render(b, &s, &in, ret);
+    secret_set_done(&secrets);
+    set_text(&w->unsupported, e ? err_message(e) : NULL);
+    return e;
+}
+
+/* Every subnet that some running plan is about to ask for. */
+static void reserved_subnets(const struct controller *c, struct cidr_set *ret)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        const struct plan *p = c->workers[i]->exec ? exec_plan(c->workers[i]->exec) : NULL;
+        for (size_t k = 0; p && k < p->steps_len; k++) {
+            struct cidr slice;
+            if (p->steps[k].kind == STEP_NET_CREATE && cidr_parse(p->steps[k].detail, &slice))
+                cidr_set_add(ret, slice);
+        }
+    }
+}
+
+static struct plan *make_plan(struct worker *w, const struct desired *d)
+{
+    struct controller *c = w->c;
+    struct cidr_set reserved = {0};
+    reserved_subnets(c, &reserved);
+    struct diff_input in = {.instance = c->opt.instance,
+                            .bottle = w->name,
+                            .desired = d,
+                            .observed = c->observed,
+                            .memory = &c->memory,
+                            .pool = &c->pool,
+                            .reserved = &reserved,
+                            .caps = &c->caps,
+                            .now_ns = now_ns(c)};
+    struct plan *p = diff(&in);
+    cidr_set_done(&reserved);
+    return p;
+}
+
+static void forget_failures(struct worker *w)
+{
+    w->failures = 0;
+    w->terminal = false;
+    w->not_before_ns = 0;
+    set_text(&w->problem, NULL);
+}
+
+/* The bottle is gone from both sides: so is our record of it. */
+static void bury(struct worker *w)
+{
+    struct controller *c = w->c;
+    if (c->opt.mode == MODE_PLAN)
+        return;
+    AUTO_ERR e = state_remove(c->state, w->name);
+    if (e)
+        log_at(LOG_ERROR, "bottle=%s removing its record: %s, ignoring", w->name, err_message(e));
+    log_at(LOG_NOTE, "bottle=%s removed", w->name);
+    for (int r = 0; r < ROLE_COUNT; r++) {
+        AUTO_FREE char *name = object_name(c->opt.instance, w->name, role_info((enum role)r)->name);
+        memory_forget_restart(&c->memory, name);
+    }
+    catalog_drop(&c->catalog, w->name);
+    worker_drop(w);
+    report_changed(c);
+}
+
+static bool is_suspended(const struct catalog_entry *e)
+{
+    const struct bottle *b = e ? e->bottle : NULL;
+    return b && b->suspended && (!b->suspend_until || b->suspend_until > (int64_t)time(NULL));
+}
+
+void worker_input(const struct worker *w, struct status_input *ret)
+{
+    struct controller *c = w->c;
+    *ret = (struct status_input){.entry = catalog_find(&c->catalog, w->name),
+                                 .desired = w->desired,
+                                 .secrets_problem = w->secrets_problem,
+                                 .unsupported = w->unsupported,
+                                 .problem = w->problem,
+                                 .plan = w->plan,
+                                 .current = w->exec ? exec_current(w->exec) : NULL,
+                                 .working = w->exec || w->dirty || w->failures,
+                                 .terminal = w->terminal,
+                                 .now_s = (int64_t)time(NULL)};
+    ret->suspended = is_suspended(ret->entry);
+    if (c->observed)
+        bottle_view(c->observed, &c->memory, w->name, &ret->view);
+}
+
+void worker_status(struct worker *w)
+{
+    struct status_input in;
+    bool was = w->conditions.of[COND_READY].status == TRUTH_TRUE;
+    worker_input(w, &in);
+    conditions_update(&w->conditions, &in);
+    const struct condition *ready = &w->conditions.of[COND_READY];
+    if (was != (ready->status == TRUTH_TRUE))
+        log_at(LOG_NOTE, "bottle=%s generation=%lld ready=%s reason=%s %s", w->name,
+               (long long)ready->generation, truth_name(ready->status), ready->reason,
+               ready->message);
+    report_changed(w->c);
+}
+
+static void wait_failed(struct worker *w, const struct err *e)
+{
+    struct controller *c = w->c;
+    enum err_kind k = err_kind(e);
+    bool same = w->problem && strcmp(w->problem, err_message(e)) == 0;
+    w->terminal = k == ERR_INVALID || k == ERR_DENIED;
+    w->failures++;
+    uint64_t delay = w->terminal ? TERMINAL_RETRY_NS : backoff_delay_ns(w->failures, &c->prng);
+    w->not_before_ns = now_ns(c) + delay;
+    set_text(&w->problem, err_message(e));
+    w->dirty = true;
+    if (!same || (w->failures & (w->failures - 1)) == 0)
+        log_at(LOG_ERROR, "bottle=%s attempt=%u %s, retrying in %.1fs", w->name, w->failures,
+               err_message(e), (double)delay / (double)NS_PER_S);
+}
+
+/* Looks at what is wanted; false when nothing may be done now (and status says why). */
+static bool look(struct worker *w, struct desired **ret)
+{
+    struct controller *c = w->c;
+    const struct catalog_entry *e = wanted_entry(w);
+    if (!e) {
+        const struct catalog_entry *any = catalog_find(&c->catalog, w->name);
+        bool doubtful =
+            any &&
+            any->state != ENTRY_GONE; /* there never was a good one, but it isn't gone either */
+        set_text(&w->secrets_problem, NULL);
+        set_text(&w->unsupported, NULL);
+        return c->manifests_known && !c->manifests_error && !doubtful;
+    }
+    if (e->generation != w->generation) {
+        forget_failures(w);
+        w->generation = e->generation;
+    }
+    AUTO_ERR fault = render(w, e->bottle, ret);
+    manifests_keep(c, catalog_find(&c->catalog, w->name));
+    if (fault && !w->secrets_problem && !w->unsupported)
+        wait_failed(w, fault);
+    return !fault;
+}
+
+static bool wait_restart(struct worker *w, const struct plan *p)
+{
+    if (p->not_before_ns && (!w->not_before_ns || p->not_before_ns < w->not_before_ns)) {
+        w->not_before_ns = p->not_before_ns;
+        w->dirty = true;
+    }
+    return p->not_before_ns != 0;
+}
+
+static void begin(struct worker *w)
+{
+    struct controller *c = w->c;
+    struct bottle_view v;
+    bottle_view(c->observed, &c->memory, w->name, &v);
+    w->exec = exec_new(w->plan, w->desired, v.nets, &c->memory, &c->caps);
+    worker_status(w);
+    worker_pump(w);
+}
+
+static bool may_act(const struct worker *w, const struct plan *p)
+{
+    if (!p->steps_len)
+        return false;
+    if (!plan_mutates(p))
+        return true; /* only looks something up */
+    return w->c->opt.mode != MODE_PLAN && !is_suspended(catalog_find(&w->c->catalog, w->name));
+}
+
+void worker_pass(struct worker *w)
+{
+    struct desired *d = NULL;
+    w->dirty = false;
+    w->not_before_ns = 0;
+    bool may = look(w, &d);
+    desired_free(w->desired);
+    w->desired = d;
+    w->plan = plan_free(w->plan);
+    if (!may) {
+        worker_status(w);
+        return;
+    }
+    struct plan *p = make_plan(w, d);
+    bool waits = wait_restart(w, p);
+    if (!p->steps_len && !p->hold && !waits) {
+        forget_failures(w);
+        if (!d) {
+            plan_free(p);
+            bury(w);
+            return;
+        }
+    }
+    w->plan = p;
+    if (may_act(w, p))
+        begin(w);
+    else
+        worker_status(w);
+}
+
+void worker_ended(struct worker *w)
+{
+    const struct err *e = exec_error(w->exec);
+    bool looked_only = !plan_mutates(exec_plan(w->exec));
+    if (e)
+        wait_failed(w, e);
+    w->exec = exec_free(w->exec);
+    w->dirty = true;
+    if (!looked_only)
+        w->needs_look = w->c->looks_started + 1;
+    worker_status(w);
+}
+
+bool worker_settled(const struct worker *w)
+{
+    if (w->exec)
+        return false;
+    return !w->dirty || w->failures >= 3 || w->terminal;
+}

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The places where mitmproxy itself must behave otherwise. Each is installed once, at the start.
+
+Seen with 8.1.1 and read in the sources of 11, 12 and 13: the names used here exist in all of them.
+A name that is missing stops the start, save where a function says otherwise.
+"""
+import contextlib
+import logging
+import os
+import re
+
+import h11
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from mitmproxy import addonmanager, certs, ctx, exceptions, http, log
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import _events, _http1, HttpStream
+
+import policy
+from head import MAX_HEAD, HeadError, parse_head
+from jsonlog import emit
+
+HEAD_ATTRIBUTE = "bottler_head"
+EXIT_BROKEN = 70
+MAX_PIPELINED = 1 << 18
+PROXY_LAYERS = 1
+LOG_EVENTS = not hasattr(log, "MitmLogHandler")  # before version 9, log lines are addon events
+_HTTP_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: |\Z)")
+
+
+def install():
+    """Puts every shim in place. Raises AttributeError when mitmproxy has changed under our feet."""
+    _strict_safecall()
+    _strict_heads()
+    _json_errors()
+    _bounded_heads()
+    _bodies()
+    _no_trailers()
+    _authority_key_identifiers()
+    _quiet_logging()
+
+
+def _strict_safecall():
+    """An exception that leaves a hook ends the process instead of letting the request through."""
+
+    @contextlib.contextmanager
+    def safecall():
+        try:
+            yield
+        except (exceptions.AddonHalt, exceptions.OptionsError):
+            raise
+        except Exception as error:  # pylint: disable=broad-except
+            emit("error", where="hook", error=type(error).__name__)
+            os._exit(EXIT_BROKEN)
+
+    if not callable(addonmanager.safecall):
+        raise AttributeError("safecall")
+    addonmanager.safecall = safecall
+
+
+def _strict_heads():
+    """Attaches to each request what our own parser makes of its raw head (a Head or a HeadError)."""
+    original = http1.read_request_head
+
+    def read_request_head(lines):
+        try:
+            request = original(lines)
+        except ValueError:
+            raise ValueError("the request head is malformed") from None
+        try:
+            parsed = parse_head(lines)
+        except HeadError as error:
+            parsed = error
+        setattr(request, HEAD_ATTRIBUTE, parsed)
+        return request
+
+    http1.read_request_head = read_request_head
+
+
+def _json_errors():
+    """Errors that mitmproxy answers itself are JSON too, are logged, and repeat nothing of what was sent."""
+    reasons = {
+        400: "the request is not plain HTTP/1.1",
+        413: "the request body is larger than the egress proxy takes",
+        502: "the upstream did not answer, or refused the connection",
+    }
+
+    def make_error_response(status_code, message=""):
+        reason = reasons.get(status_code, "the request failed")
+        found = re.search(r"refused HTTP CONNECT request: (\d{3})", str(message))
+        if found:
+            reason = f"pipelock refused the connection to this host with {found.group(1)}"
+        rule = "upstream" if status_code >= 500 else "head"
+        emit("decision", verdict="deny", rule=rule, host="", port=0, method="", path="",
+             status=status_code, reason=reason)
+        decision = policy.Decision(False, rule, reason)
+        headers = http.Headers(Connection="close", Content_Type="application/json")
+        if status_code < 500:
+            headers["X-Bottler-Denied"] = rule
+        body = policy.body_of(decision).replace(b"blocked by", b"failed at")
+        return http1.assemble_response(http.Response.make(status_code, body, headers))
+
+    if not callable(_http1.make_error_response):
+        raise AttributeError("make_error_response")
+    _http1.make_error_response = make_error_response
+
+
+def _bounded_heads():
+    """A head that does not end is refused instead of being collected, and so are endless requests in advance."""
+    server = _http1.Http1Server
+    original = server.read_headers
+
+    def read_headers(self, event):
+        yield from original(self, event)
+        if self.state == self.read_headers and len(self.buf) > MAX_HEAD:
+            yield commands.SendData(self.conn, _http1.make_error_response(400, "the request head is too long"))
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
+
+    original_wait = server.wait
+
+    def wait(self, event):
+        yield from original_wait(self, event)
+        if len(self.buf) > MAX_PIPELINED:
+            yield commands.CloseConnection(self.conn)
+            self.buf.maybe_extract_at_most(len(self.buf))
+            self.state = self.done
+
+    server.read_headers = read_headers
+    server.wait = wait
+
+
+def _bodies():
+    """The body limit is for requests (responses are streamed); bodies of denied requests are thrown away."""
+    check, consume = HttpStream.check_body_size, HttpStream.state_consume_request_body
+
+    def check_body_size(self, request):
+        if not request:
+            return False
+        return (yield from check(self, request))
+
+    def state_consume_request_body(self, event):
+        if isinstance(event, _events.RequestData) and self.flow.response is not None:
+            return
+        yield from consume(self, event)
+
+    HttpStream.check_body_size = check_body_size
+    HttpStream.state_consume_request_body = state_consume_request_body
+
+
+def _no_trailers():
+    """Trailers are dropped, as a proxy may; mitmproxy gives up in the middle of the message instead."""
+    original = _http1.make_body_reader
+
+    class Reader:
+        """A body reader that ends without trailers."""
+
+        def __init__(self, reader):
+            self._reader = reader
+            self.read_eof = reader.read_eof
+
+        def __call__(self, buf):
+            event = self._reader(buf)
+            return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+    _http1.make_body_reader = lambda size: Reader(original(size))
+
+
+def _authority_key_identifiers():
+    """Leaf certificates carry an Authority Key Identifier; before 10.1.2 they do not, and strict clients refuse them."""
+    original = certs.dummy_cert
+    if "AuthorityKeyIdentifier" in original.__code__.co_names:
+        return
+
+    def dummy_cert(privkey, cacert, *args, **kwargs):
+        leaf = original(privkey, cacert, *args, **kwargs)._cert
+        builder = x509.CertificateBuilder(
+            issuer_name=leaf.issuer, subject_name=leaf.subject, public_key=leaf.public_key(),
+            serial_number=leaf.serial_number,
+            not_valid_before=leaf.not_valid_before, not_valid_after=leaf.not_valid_after)
+        for extension in leaf.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        builder = builder.add_extension(_key_identifier(cacert), critical=False)
+        return certs.Cert(builder.sign(private_key=privkey, algorithm=hashes.SHA256()))
+
+    certs.dummy_cert = dummy_cert
+
+
+def _key_identifier(cacert):
+    """The Authority Key Identifier that names `cacert`."""
+    try:
+        subject = cacert.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(cacert.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject.value)
+
+
+def _quiet_logging():
+    """Python's logging writes nothing of its own; errors are noted by their kind alone."""
+
+    class Handler(logging.Handler):
+        """Turns an error record into an event without its text."""
+
+        def emit(self, record):
+            cause = record.exc_info[0] if record.exc_info else None
+            emit("error", where=record.name, error=cause.__name__ if cause else error_kind(str(record.msg)))
+
+    root = logging.getLogger()
+    root.handlers[:] = [Handler(level=logging.ERROR)]
+    logging.lastResort = None
+
+
+def error_kind(text):
+    """A word for an error text of mitmproxy: the type of the exception in it, or `error`."""
+    found = re.findall(r"^([A-Za-z_][A-Za-z0-9_.]{0,80}(?:Error|Exception))\b", text, re.MULTILINE)
+    if found:
+        return found[-1]
+    return "no TLS context" if text.startswith(("No TLS context", "No ")) and "context" in text else "error"
+
+
+def looks_like_http(data):
+    """Whether the first bytes of a connection can begin a request line."""
+    return _HTTP_START.match(data) is not None
+
+
+class _Refuse(layer.Layer):
+    """A layer that answers once and closes."""
+
+    def __init__(self, context, answer):
+        super().__init__(context)
+        self._answer = answer
+
+    def _handle_event(self, event):
+        if isinstance(event, events.Start):
+            yield commands.SendData(self.context.client, self._answer)
+            yield commands.CloseConnection(self.context.client)
+
+
+def refuse_layer(context, body, rule):
+    """The layer that answers with a 403 and closes the client's connection."""
+    head = f"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nX-Bottler-Denied: {rule}\r\n"
+    head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return _Refuse(context, head.encode("ascii") + body)
+
+
+def once(body):
+    """A body filter that replaces the whole upstream body by `body`."""
+    rest = [body]
+
+    def replace(_chunk):
+        sent, rest[:] = rest[:], []
+        return sent
+
+    return replace
+
+
+def close_client(client):
+    """Closes a client's connection, after what was written to it. Nothing happens when it is gone."""
+    server = ctx.master.addons.get("proxyserver")
+    handlers = getattr(server, "connections", None) or getattr(server, "_connections", {})
+    for handler in list(handlers.values()):
+        if getattr(handler, "client", None) is client and client in handler.transports:
+            handler.close_connection(client)
+            return

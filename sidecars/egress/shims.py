@@ -87,18 +87,18 @@ def _json_errors():
     }
 
     def make_error_response(status_code, message=""):
-        reason = reasons.get(status_code, "the request failed")
-        found = re.search(r"refused HTTP CONNECT request: (\d{3})", str(message))
-        if found:
-            reason = f"pipelock refused the connection to this host with {found.group(1)}"
-        rule = "upstream" if status_code >= 500 else "head"
+        rule, word = ("head", b"blocked by") if status_code < 500 else ("upstream", b"failed at")
+        reason, hint = reasons.get(status_code, "the request failed"), ""
+        if re.search(r"refused HTTP CONNECT request: 403\b", str(message)):
+            status_code, rule, word = 403, "pipelock", b"blocked by"
+            reason = "pipelock, the second proxy, does not allow this host"
+            hint = "if the host was allowed just now, try again in some seconds"
         emit("decision", verdict="deny", rule=rule, host="", port=0, method="", path="",
              status=status_code, reason=reason)
-        decision = policy.Decision(False, rule, reason)
+        body = policy.body_of(policy.Decision(False, rule, reason, hint)).replace(b"blocked by", word, 1)
         headers = http.Headers(Connection="close", Content_Type="application/json")
         if status_code < 500:
             headers["X-Bottler-Denied"] = rule
-        body = policy.body_of(decision).replace(b"blocked by", b"failed at")
         return http1.assemble_response(http.Response.make(status_code, body, headers))
 
     if not callable(_http1.make_error_response):
@@ -168,7 +168,7 @@ def _no_trailers():
 
 
 def _authority_key_identifiers():
-    """Leaf certificates carry an Authority Key Identifier; before 10.1.2 they do not, and strict clients refuse them."""
+    """Leaf certificates carry an Authority Key Identifier: before 10.1.2 they lack it, and strict clients refuse them."""
     original = certs.dummy_cert
     if "AuthorityKeyIdentifier" in original.__code__.co_names:
         return

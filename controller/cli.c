@@ -22,7 +22,7 @@ const struct verb cli_verbs[] = {
     {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUIo",
      verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
-    {"images", "build", "build the images of the sidecars on the engine", "ecI", verb_images},
+    {"images", "build", "build the images of the sidecars on the engine", "ecIB", verb_images},
     {0},
 };
 
@@ -57,6 +57,8 @@ static const struct option_row option_rows[] = {
     {'b', 'b', "bottle", "NAME", "which bottle of the file"},
     {'w', 'w', "watch", NULL, "print again whenever something changes"},
     {'H', KEY_LONG + 'H', "no-headers", NULL, "without the first line of the table"},
+    {'B', KEY_LONG + 'B', "base", "REF",
+     "image to build on instead of the one that the Dockerfile names"},
     {'c', KEY_LONG + 'c', "context", "DIR", "directory that holds the sidecars' build contexts"},
 };
 enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
@@ -161,6 +163,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_LONG + 'c':
         cli->context = arg;
+        return 0;
+    case KEY_LONG + 'B':
+        cli->base = arg;
         return 0;
     case ARGP_KEY_ARG:
         str_list_add(&cli->args, arg);

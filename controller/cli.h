@@ -24,7 +24,7 @@ enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_NAME };
 struct cli {
     struct str_list args; /* after the options */
     struct str_list manifests;
-    const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *bottle, *out,
+    const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *bottle, *base,
         *context;
     char *image[ROLE_COUNT]; /* owned */
     char *socket_default;    /* owned */

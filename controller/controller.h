@@ -151,7 +151,9 @@ void worker_input(const struct worker *w, struct status_input *ret);
 /* wire.c */
 void worker_pump(struct worker *w);
 void worker_ended(struct worker *w); /* worker.c: its exec has finished */
-void flights_cancel(struct worker *w);
+/* Drops its requests; with reads_only those that can change something are left to end by
+ * themselves. */
+void flights_cancel(struct worker *w, bool reads_only);
 
 /* report.c */
 json_t *report_bottles(const struct controller *c);

@@ -19,6 +19,7 @@ struct build {
     struct engine *engine;
     const char *context;
     const char *tag;
+    const char *base; /* NULL: the Dockerfile's own */
     char *problem;
     struct err *error;
 };
@@ -113,10 +114,9 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
     str_init(&path, 4096);
     str_add(&path, "/build?version=1&rm=1&forcerm=1&t=");
     engine_url_add(&path, sv_of(b->tag));
-    const char *base = getenv("BOTTLER_BASE_IMAGE");
-    if (base) {
+    if (b->base) {
         str_add(&path, "&buildargs=");
-        AUTO_FREE char *args = xasprintf("{\"BASE\":\"%s\"}", base);
+        AUTO_FREE char *args = xasprintf("{\"BASE\":\"%s\"}", b->base);
         engine_url_add(&path, sv_of(args));
     }
     struct engine_request q = {.method = "POST",
@@ -131,7 +131,8 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
 
 static struct err *build(const struct cli *cli, enum role role)
 {
-    struct build b = {.tag = cli->image[role] ? cli->image[role] : role_info(role)->image};
+    struct build b = {.tag = cli->image[role] ? cli->image[role] : role_info(role)->image,
+                      .base = cli->base};
     AUTO_FREE char *context = xasprintf(
         "%s/%s", cli->context ? cli->context : BOTTLER_SHARE "/sidecars", role_info(role)->name);
     b.context = context;

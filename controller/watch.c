@@ -306,9 +306,8 @@ static void on_event(struct watch *w, const struct inotify_event *e)
     }
     if (!s->tree)
         return;
-    /* Directories and symlinks change what has to be watched; neither is ever closed after writing.
-     */
-    if (!*name || (e->mask & (IN_ISDIR | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)))
+    /* A name that came or went may be a directory's, or that of a symlink to one. */
+    if (!(e->mask & IN_CLOSE_WRITE))
         w->stale = true;
     hint(w, (e->mask & IN_CREATE) && !(e->mask & IN_ISDIR));
 }

@@ -10,7 +10,8 @@ struct flight {
     uint64_t id;
     int step;
     bool mutates;
-    bool satisfied; /* a followed log said what was waited for */
+    const char *object; /* of the plan's step: an image that is pulled; else NULL */
+    bool satisfied;     /* a followed log said what was waited for */
 };
 
 static enum engine_lane lane_of(const struct exec_request *q)
@@ -38,11 +39,16 @@ static void forget(struct flight *f)
     free(f);
 }
 
-void flights_cancel(struct worker *w)
+void flights_cancel(struct worker *w, bool reads_only)
 {
-    while (w->flights) {
-        engine_cancel(w->c->engine, w->flights->id);
-        forget(w->flights);
+    struct flight *f = w->flights;
+    while (f) {
+        struct flight *next = f->next;
+        if (!reads_only || !f->mutates) {
+            engine_cancel(w->c->engine, f->id);
+            forget(f);
+        }
+        f = next;
     }
 }
 
@@ -59,10 +65,24 @@ static void on_done(void *ctx, const struct engine_response *r)
     worker_pump(w);
 }
 
+/* Layers count up dozens of times a second; what is told is each new word, not each new number. */
+static void log_progress(const struct flight *f, struct sv line)
+{
+    json_t *v = json_loadb(line.p, line.n, 0, NULL);
+    const char *status = json_string_value(json_object_get(v, "status"));
+    const char *layer = json_string_value(json_object_get(v, "id"));
+    if (status && !json_object_get(v, "progress"))
+        log_at(LOG_INFO, "bottle=%s pulling=%s %s%s%s", f->w->name, f->object, layer ? layer : "",
+               layer ? ": " : "", status);
+    json_decref(v);
+}
+
 static bool on_line(void *ctx, int stream, struct sv line)
 {
     struct flight *f = ctx;
     (void)stream;
+    if (f->object)
+        log_progress(f, line);
     bool more = exec_line(f->w->exec, f->step, line);
     f->satisfied = f->satisfied || !more;
     return more;
@@ -79,8 +99,11 @@ static void log_step(const struct worker *w, const struct step *s)
 static void send_request(struct worker *w, const struct exec_request *x)
 {
     struct flight *f = xcalloc(1, sizeof(*f));
-    *f = (struct flight){
-        .next = w->flights, .w = w, .step = x->step, .mutates = step_mutates(x->of->kind)};
+    *f = (struct flight){.next = w->flights,
+                         .w = w,
+                         .step = x->step,
+                         .mutates = step_mutates(x->of->kind),
+                         .object = x->answer == ANSWER_LINES ? x->of->object : NULL};
     w->flights = f;
     struct engine_request q = {.method = x->method,
                                .path = x->path,

@@ -37,7 +37,7 @@ struct worker *worker_obtain(struct controller *c, const char *name)
 
 void worker_free(struct worker *w)
 {
-    flights_cancel(w);
+    flights_cancel(w, false);
     exec_free(w->exec);
     plan_free(w->plan);
     desired_free(w->desired);

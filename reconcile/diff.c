@@ -109,7 +109,11 @@ static void build_wanted(struct builder *b)
  * that. */
 static struct plan *lookups_first(struct builder *b)
 {
-    if (b->plan->hold || (!b->lookups.len && !b->scans.len))
+    if (b->plan->hold && b->plan->hold != HOLD_IMAGE) {
+        plan_drop_steps(b->plan);
+        return b->plan;
+    }
+    if (!b->lookups.len && !b->scans.len)
         return b->plan;
     struct plan *reads = plan_new(b->in->bottle);
     str_list_sort_unique(&b->lookups);

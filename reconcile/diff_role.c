@@ -41,12 +41,6 @@ static int build_image(struct builder *b, const struct desired_container *want)
         return STEP_NONE;
     }
     bool absent = !k->info.id;
-    if (absent && want->pull_policy == PULL_NEVER) {
-        plan_set_hold(b->plan, HOLD_IMAGE,
-                      xasprintf("image '%s' is not on the engine, and pull_policy is never",
-                                want->image_ref));
-        return STEP_NONE;
-    }
     if (!absent && want->pull_policy != PULL_ALWAYS)
         return STEP_NONE;
     int pull =
@@ -61,6 +55,21 @@ static int build_image(struct builder *b, const struct desired_container *want)
                                                         .cause = "its id pins the container"});
     plan_after(b->plan, inspect, pull);
     return inspect;
+}
+
+/* An image that isn't there and may not be fetched: the role stays as it is, whatever that is. */
+static bool image_is_out_of_reach(struct builder *b, const struct desired_container *want)
+{
+    const struct known_image *k = memory_image(b->in->memory, want->image_ref, b->in->now_ns);
+    if (!k || k->info.id || want->pull_policy != PULL_NEVER)
+        return false;
+    plan_set_hold(b->plan, HOLD_IMAGE,
+                  xasprintf("image '%s' is not on the engine, and %s", want->image_ref,
+                            want->role == ROLE_AGENT
+                                ? "pull_policy is never"
+                                : "it is never pulled: `bottler images build` makes it"));
+    b->waiting = true;
+    return true;
 }
 
 static void after_networks(struct builder *b, const struct desired_container *want, int step)
@@ -366,11 +375,14 @@ void build_role(struct builder *b, const struct desired_container *want)
 {
     const struct observed_container *c = b->view.roles[want->role].container;
     const struct observed_container *waiting = find_next(b, want->role);
+    bool as_wanted = c && same_spec(want, c);
+    if (!as_wanted && image_is_out_of_reach(b, want))
+        return;
     if (!c && !waiting) {
         build_fresh(b, want, "the container is missing", STEP_NONE);
     } else if (!c) {
         build_replace(b, want, NULL, "an interrupted replacement");
-    } else if (!same_spec(want, c)) {
+    } else if (!as_wanted) {
         build_replace(b, want, c, "the manifest changed");
     } else {
         if (waiting)

@@ -89,7 +89,7 @@ static bool needless(const struct exec *x, const struct step *s)
 
 bool exec_next(struct exec *x, uint64_t now_ns, struct exec_request *ret)
 {
-    for (size_t i = 0; i < x->plan->steps_len && !x->error; i++) {
+    for (size_t i = 0; i < x->plan->steps_len; i++) {
         const struct step *s = &x->plan->steps[i];
         if (!ready(x, i))
             continue;
@@ -102,7 +102,7 @@ bool exec_next(struct exec *x, uint64_t now_ns, struct exec_request *ret)
         if (e) {
             exec_request_done(ret);
             fail(x, (int)i, e);
-            return false;
+            continue;
         }
         if (s->kind == STEP_CTR_START && s->again)
             memory_note_restart(x->memory, s->object, now_ns);
@@ -160,13 +160,11 @@ void exec_feed(struct exec *x, int step, const struct response *r, uint64_t now_
 
 bool exec_finished(const struct exec *x)
 {
-    bool all_done = true;
     for (size_t i = 0; i < x->plan->steps_len; i++) {
-        if (x->state[i] == STEP_SENT)
+        if (x->state[i] == STEP_SENT || ready(x, i))
             return false;
-        all_done = all_done && x->state[i] == STEP_DONE;
     }
-    return all_done || x->error;
+    return true;
 }
 
 const struct err *exec_error(const struct exec *x)

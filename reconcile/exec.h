@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Carries a plan out, without doing I/O: exec_next() gives the requests that may be sent now,
- * exec_line() and exec_feed() take what came back. After the first failure nothing new is given
- * out; what is in flight is waited for, and the caller looks at the world again.
+ * exec_line() and exec_feed() take what came back. What waits for a step that
+ * failed is never given out; what doesn't goes on, so that a part that can't be mended keeps no
+ * other from being mended.
  */
 #ifndef BOTTLER_RECONCILE_EXEC_H
 #define BOTTLER_RECONCILE_EXEC_H
@@ -35,8 +36,8 @@ struct exec_request {
 };
 void exec_request_done(struct exec_request *q);
 
-/* Borrows plan, desired (NULL for a removal), memory and caps for its life. `nets` are the networks that are there
- * already (bottle_view), copied. */
+/* Borrows plan, desired (NULL for a removal), memory and caps for its life. `nets` are the networks
+ * that are there already (bottle_view), copied. */
 struct exec *exec_new(const struct plan *plan, const struct desired *desired,
                       const struct observed_network *const nets[NET_COUNT], struct memory *memory,
                       const struct engine_caps *caps);

@@ -77,6 +77,10 @@ static struct err *create_body(struct exec *x, const struct step *s, struct exec
     const struct known_image *image = memory_image_any(x->memory, want->image_ref);
     if (!image || !image->info.id)
         return err_new(ERR_NOT_FOUND, "image '%s' is not on the engine", want->image_ref);
+    for (int n = 0; n < NET_COUNT; n++) {
+        if (role_info(s->role)->nets & 1U << n && !x->net_id[n])
+            return err_new(ERR_CONFLICT, "network '%s' is gone", x->desired->networks[n].name);
+    }
     TRY(docker_container_body(want, &image->info, (const char *const *)x->net_id, x->caps,
                               &q->body));
     q->body_n = strlen(q->body);

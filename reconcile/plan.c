@@ -57,7 +57,7 @@ struct plan *plan_new(const char *bottle)
     return p;
 }
 
-static void drop_steps(struct plan *p)
+void plan_drop_steps(struct plan *p)
 {
     for (size_t i = 0; i < p->steps_len; i++) {
         free(p->steps[i].object);
@@ -72,7 +72,7 @@ static void drop_steps(struct plan *p)
 struct plan *plan_free(struct plan *p)
 {
     if (p) {
-        drop_steps(p);
+        plan_drop_steps(p);
         free(p->bottle);
         free(p->why);
         free(p);
@@ -117,7 +117,6 @@ void plan_set_hold(struct plan *p, enum plan_hold hold, char *why_take)
         free(why_take);
         return;
     }
-    drop_steps(p);
     p->hold = hold;
     p->why = why_take;
 }

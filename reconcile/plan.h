@@ -77,7 +77,8 @@ struct plan {
     char *bottle;
     struct step *steps;
     size_t steps_len;
-    enum plan_hold hold; /* then there are no steps, and `why` tells */
+    enum plan_hold hold; /* something can't be done, `why` tells; with HOLD_IMAGE the steps that
+                            don't need it stay */
     char *why;
     bool finished;          /* the agent has ended and its restart policy lets it rest */
     uint64_t not_before_ns; /* something waits for its restart delay until then; 0: nothing does */
@@ -89,7 +90,9 @@ struct plan *plan_free(struct plan *p);
 int plan_add(struct plan *p, const struct step_init *values);
 /* `step` waits for `dep`; STEP_NONE is ignored. */
 void plan_after(struct plan *p, int step, int dep);
+/* The first one is kept. */
 void plan_set_hold(struct plan *p, enum plan_hold hold, char *why_take);
+void plan_drop_steps(struct plan *p);
 
 const char *step_kind_name(enum step_kind k); /* "container.create" */
 /* Whether the request can change something. */

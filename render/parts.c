@@ -44,11 +44,15 @@ struct err *part_secret(const struct part *p, const char *name, struct sv *ret)
 void part_begin(const struct part *p, enum role role, struct desired_container *c)
 {
     const struct role_info *info = role_info(role);
-    const char *image = p->s->image[role] ? p->s->image[role] : info->image;
+    const char *image = role == ROLE_AGENT  ? p->b->agent.image
+                        : p->s->image[role] ? p->s->image[role]
+                                            : info->image;
     c->role = role;
     c->name = object_name(p->s->instance, p->b->name, info->name);
-    c->image_ref = xstrdup(role == ROLE_AGENT ? p->b->agent.image : image);
-    c->pull_policy = PULL_IF_NOT_PRESENT;
+    c->image_ref = xstrdup(image);
+    /* Ours are built on the spot: nobody may serve an image of that name from a registry. */
+    bool ours = role != ROLE_AGENT && strncmp(image, "bottler/", strlen("bottler/")) == 0;
+    c->pull_policy = ours ? PULL_NEVER : PULL_IF_NOT_PRESENT;
     c->restart = RESTART_ALWAYS;
 }
 

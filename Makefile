@@ -154,6 +154,8 @@ install: $(B)/bottler
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/bottler/sidecars/egress $(DESTDIR)$(PREFIX)/share/bottler/examples
 	install -m 0755 $(B)/bottler $(DESTDIR)$(PREFIX)/bin/bottler
 	install -m 0644 $(filter-out %/README.md,$(wildcard sidecars/egress/*)) $(DESTDIR)$(PREFIX)/share/bottler/sidecars/egress/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(B)/bottler --man >$(DESTDIR)$(PREFIX)/share/man/man1/bottler.1
 	install -m 0644 $(wildcard examples/*.yaml) $(DESTDIR)$(PREFIX)/share/bottler/examples/
 deps:
 	@echo "everything that building, testing and linting need is installed"

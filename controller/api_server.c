@@ -312,6 +312,9 @@ static struct err *start_daemon(struct api_server *s)
                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
     if (s->daemon)
         return NULL;
+    /* Whether it closed the socket is not told: better to lose a descriptor than to close somebody
+     * else's. */
+    api_socket_remove(s->path, s->dev, s->ino);
     return err_new(ERR_INTERNAL, "serving '%s': the HTTP library can't start", s->path);
 }
 
@@ -339,8 +342,7 @@ struct api_server *api_server_free(struct api_server *s)
     if (!s)
         return NULL;
     if (s->daemon) {
-        if (s->dev || s->ino)
-            api_socket_remove(s->path, s->dev, s->ino);
+        api_socket_remove(s->path, s->dev, s->ino);
         /* The library must not be stopped with connections asleep. */
         api_watchers_end(s->watchers);
         (void)MHD_run(s->daemon);

@@ -187,6 +187,64 @@ static void print_help(FILE *to)
                       "error, 3 timed out, 4 refused.\n");
 }
 
+/* ---- the manual page, from the same tables ---- */
+
+static void man_text(struct str *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\\' || *text == '-')
+            str_addc(out, '\\');
+        str_addc(out, *text);
+    }
+}
+
+static void man_verb(struct str *out, const struct verb *v)
+{
+    str_add(out, ".SS \"");
+    man_text(out, v->name);
+    str_addc(out, ' ');
+    man_text(out, v->args);
+    str_add(out, "\"\n");
+    man_text(out, v->help);
+    str_add(out, ".\n");
+    for (size_t i = 0; i < OPTION_ROWS; i++) {
+        const struct option_row *row = &option_rows[i];
+        if (!strchr(v->options, row->letter))
+            continue;
+        str_add(out, ".TP\n.B ");
+        if (row->key < KEY_LONG) {
+            str_addf(out, "\\-%c, ", row->key);
+        }
+        str_add(out, "\\-\\-");
+        man_text(out, row->name);
+        if (row->arg)
+            str_addf(out, " \\fI%s\\fR", row->arg);
+        str_addc(out, '\n');
+        man_text(out, row->doc);
+        str_add(out, ".\n");
+    }
+}
+
+static int print_man(void)
+{
+    enum { MAN_MAX = 1 << 20 };
+    struct str out;
+    str_init(&out, MAN_MAX);
+    str_add(&out, ".TH BOTTLER 1 \"\" \"bottler " BOTTLER_VERSION
+                  "\"\n.SH NAME\nbottler \\- keep sealed containers for "
+                  "coding agents as manifests say\n.SH SYNOPSIS\n.B bottler\n.I VERB\n[OPTION...] "
+                  "[ARGUMENT...]\n"
+                  ".SH VERBS\n");
+    for (const struct verb *v = cli_verbs; v->name; v++)
+        man_verb(&out, v);
+    str_add(&out, ".SH EXIT STATUS\n0 ok, 1 differs or failed, 2 usage or internal error, 3 timed "
+                  "out, 4 refused.\n"
+                  ".SH SEE ALSO\n.BR bottler\\-manifest (5)\n");
+    int code = cli_print(out.p, EXIT_OK);
+    str_done(&out);
+    return code;
+}
+
 /* $XDG_RUNTIME_DIR is per user; root's services live in /run. */
 static char *default_socket(const char *instance)
 {
@@ -234,6 +292,8 @@ int cli_main(int argc, char **argv)
         print_help(stdout);
         return EXIT_OK;
     }
+    if (strcmp(word, "--man") == 0)
+        return print_man();
     if (strcmp(word, "--version") == 0)
         return cli_print("bottler " BOTTLER_VERSION "\n", EXIT_OK);
     for (const struct verb *v = cli_verbs; v->name; v++) {

@@ -156,7 +156,7 @@ static struct verdict ready(const struct status_input *in, const struct conditio
     if (in->suspended)
         return no("Suspended", xstrdup("suspended: it is left as it is"));
     if (in->unsupported)
-        return no("Unsupported", xstrdup(in->unsupported));
+        return no("Refused", xstrdup(in->unsupported));
     if (in->secrets_problem)
         return no("SecretMissing", xstrdup(in->secrets_problem));
     if (in->problem)
@@ -193,7 +193,7 @@ static struct verdict reconciling(const struct status_input *in)
 static struct verdict stalled(const struct status_input *in)
 {
     if (in->unsupported)
-        return yes("Unsupported", xstrdup(in->unsupported));
+        return yes("Refused", xstrdup(in->unsupported));
     if (in->plan && in->plan->hold)
         return yes("Held", xstrdup(in->plan->why));
     if (in->problem && in->terminal)

@@ -119,8 +119,9 @@ void diag_list_sort(struct diag_list *l)
 
 static bool is_plain_key(const char *key)
 {
-    return *key && key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "0123456789_-")] == '\0';
+    return *key && strlen(key) <= QUOTE_MAX &&
+           key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                           "0123456789_-")] == '\0';
 }
 
 void field_path_add_key(struct str *path, const char *key)

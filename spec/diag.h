@@ -20,7 +20,8 @@ void diag_add(struct diag_sink *s, const char *file, struct src_pos pos, const c
 void diag_list_move(struct diag_list *to, struct diag_list *from);
 
 enum { FIELD_PATH_MAX = 8 * 1024 };
-/* "a" + key -> "a.key"; a key with other characters than [A-Za-z0-9_-] -> a["k.e/y"]. */
+/* "a" + key -> "a.key"; a long key, or one with other characters than [A-Za-z0-9_-] -> a['k.e/y'].
+ * A path of MANIFEST_MAX_DEPTH keys always fits into FIELD_PATH_MAX. */
 void field_path_add_key(struct str *path, const char *key);
 void field_path_add_index(struct str *path, size_t index);
 /* Cuts the path back to a length it had before. */

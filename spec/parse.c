@@ -202,13 +202,15 @@ static void read_number(struct parse_ctx *c, const struct field *f, const struct
 static void read_int(struct parse_ctx *c, const struct field *f, const struct yaml_node *n,
                      char *base)
 {
-    if (n->kind != YAML_INT)
+    if (n->kind != YAML_INT) {
         wrong_type(c, f->kind, n, "an integer");
-    else if (n->integer < f->min || n->integer > f->max)
+    } else if (n->integer < f->min || n->integer > f->max) {
+        AUTO_FREE char *q = diag_quote(n->text);
         parse_error(c, n, "expected a number from %lld to %lld, got %s", (long long)f->min,
-                    (long long)f->max, n->text);
-    else
+                    (long long)f->max, q);
+    } else {
         store_number(f, base, n->integer);
+    }
 }
 
 static void read_bool(struct parse_ctx *c, const struct field *f, const struct yaml_node *n,

@@ -162,9 +162,10 @@ static void place(struct builder *b, struct yaml_node *n)
 
 static void refuse_anchor(struct builder *b, const yaml_char_t *anchor, struct src_pos pos)
 {
-    if (anchor)
-        doc_error(b, pos, "anchors ('&%s') aren't allowed: write the value out, or use extends",
-                  (const char *)anchor);
+    if (!anchor)
+        return;
+    AUTO_FREE char *q = diag_quote((const char *)anchor);
+    doc_error(b, pos, "anchors (%s) aren't allowed: write the value out, or use extends", q);
 }
 
 /* NULL, or the last part of a core tag ("str"); anything else is an error and gives "". */
@@ -252,8 +253,8 @@ static void on_scalar(struct builder *b, const yaml_event_t *ev)
 static void on_alias(struct builder *b, const yaml_event_t *ev)
 {
     struct src_pos pos = pos_of(ev->start_mark);
-    doc_error(b, pos, "aliases ('*%s') aren't allowed: write the value out, or use extends",
-              (const char *)ev->data.alias.anchor);
+    AUTO_FREE char *q = diag_quote((const char *)ev->data.alias.anchor);
+    doc_error(b, pos, "aliases (%s) aren't allowed: write the value out, or use extends", q);
     place(b, new_node(b, YAML_BAD, pos));
 }
 

@@ -85,6 +85,13 @@ static void test_field_paths(void **state)
     assert_string_equal(path.p, "spec.git-gate[12]['a b']");
     field_path_cut(&path, len);
     assert_string_equal(path.p, "spec.git-gate");
+    /* However long the keys are, the deepest path fits. */
+    AUTO_FREE char *key = xmalloc(100 * 1000 + 1);
+    memset(key, 'k', 100 * 1000);
+    key[100 * 1000] = '\0';
+    for (int i = 0; i < MANIFEST_MAX_DEPTH; i++)
+        field_path_add_key(&path, key);
+    assert_false(str_failed(&path));
     str_done(&path);
 }
 

@@ -136,9 +136,9 @@ static void test_everything(void **state)
     const struct bottle *b = find(set, "gitea-dev");
     assert_non_null(b);
     AUTO_FREE char *found = dump(b);
-    struct test_bytes expected = test_read_file("tests/golden/validate-full.txt");
+    struct test_bytes expected = test_read_file("tests/unit/spec/full.txt");
     if (getenv("BOTTLER_REGOLD"))
-        test_write_file("tests/golden/validate-full.txt", found, strlen(found));
+        test_write_file("tests/unit/spec/full.txt", found, strlen(found));
     else
         assert_string_equal(found, expected.p);
     assert_string_equal(b->file, "full.yaml");
@@ -383,7 +383,7 @@ static void test_null_document_keeps_its_findings(void **state)
     (void)state;
     struct manifest_set *set = test_load("m.yaml", "--- &a\n", NULL);
     AUTO_FREE char *found = test_diags(set);
-    assert_non_null(strstr(found, "anchors ('&a') aren't allowed"));
+    assert_non_null(strstr(found, "anchors ('a') aren't allowed"));
     manifest_set_free(set);
 }
 

@@ -75,7 +75,7 @@ static const char *bad_label(const char *label, size_t n)
     if (label[0] == '-' || label[n - 1] == '-')
         return "a part starts or ends with '-'";
     bool encoded = n >= 4 && memcmp(label, "xn--", 4) == 0;
-    if (encoded && (memchr(label, '_', n) || !is_punycode(label + 4, n - 4)))
+    if (encoded && !is_punycode(label + 4, n - 4))
         return "an xn-- part isn't an encoded name that both proxies can handle";
     return NULL;
 }
@@ -114,8 +114,10 @@ static const char *bad_host(const char *host)
         if ((unsigned char)*c >= 0x80)
             return "write an international name in its xn-- form";
     }
-    if (host[strspn(host, LOWER DIGITS "-_.")] != '\0')
-        return "only letters, digits, '-', '_' and '.' are allowed";
+    if (is_host_or_below(host, "_egress.local"))
+        return "this name is reserved";
+    if (host[strspn(host, LOWER DIGITS "-.")] != '\0')
+        return "only letters, digits, '-' and '.' are allowed";
     if (host[strlen(host) - 1] == '.')
         return "without '.' at the end";
     if (strlen(host) > CHECK_HOST_MAX)
@@ -134,7 +136,7 @@ static const char *bad_host(const char *host)
 
 static const char *reserved_host(const char *host)
 {
-    static const char *const zones[] = {"localhost", "_egress.local", "docker.internal"};
+    static const char *const zones[] = {"localhost", "docker.internal", "bottler-canary.invalid"};
     static const char *const roles[] = {"agent", "egress", "pipelock", "git-gate", "supervise"};
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
         if (strcmp(host, roles[i]) == 0)
@@ -172,8 +174,10 @@ static const char *bad_escape(const char *p)
         return "'%' must be followed by two hex digits";
     if (byte < 0x20 || byte == 0x7F)
         return "an encoded control character";
-    if (byte < 0x80 && strchr("/\\.%?#;", (int)byte))
+    if (byte && byte < 0x80 && strchr("/\\.%?#;", (int)byte))
         return "an encoded separator, dot or '%'";
+    if (byte >= 0x80)
+        return "an encoded byte that isn't ASCII: what servers make of it differs";
     return NULL;
 }
 
@@ -225,8 +229,9 @@ bool check_method(const char *text, struct str *why, char **ret)
     static const char what[] = "a method such as GET";
     if (!is_token(text, 32))
         return check_refuse(why, text, what);
-    if (strcasecmp(text, "CONNECT") == 0 || strcasecmp(text, "TRACE") == 0)
-        return check_refuse_detail(why, text, what, "CONNECT and TRACE are never allowed");
+    if (strcasecmp(text, "CONNECT") == 0 || strcasecmp(text, "TRACE") == 0 ||
+        strcasecmp(text, "TRACK") == 0)
+        return check_refuse_detail(why, text, what, "CONNECT, TRACE and TRACK are never allowed");
     char *method = xstrdup(text);
     for (char *c = method; *c; c++) {
         if (*c >= 'a' && *c <= 'z')

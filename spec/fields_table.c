@@ -78,7 +78,7 @@ static const struct field bottle_fields[] = {
     {AGENT, "image", FIELD_IMAGE, FIELD_REQUIRED_WHOLE, CHANGE_AGENT, AT(struct agent_spec, image),
      .example = "ghcr.io/acme/agent:1.4",
      .help = "Image of the agent. Pinned by id when the container is made."},
-    {AGENT, "pull_policy", FIELD_ENUM, 0, CHANGE_AGENT, .def = "if_not_present",
+    {AGENT, "pull_policy", FIELD_ENUM, 0, CHANGE_NONE, .def = "if_not_present",
      .words = pull_policies, AT(struct agent_spec, pull_policy),
      .help = "When the image is pulled."},
     {AGENT, "command", FIELD_LIST, 0, CHANGE_AGENT, STRINGS(struct agent_spec, command),
@@ -125,7 +125,7 @@ static const struct field bottle_fields[] = {
      .example = "NETRC", .help = "Name of the secret that is in it, instead of content."},
     {"spec.agent.files[]", "mode", FIELD_MODE, 0, CHANGE_AGENT, .def = "0644",
      AT(struct agent_file, mode), .help = "Permission bits."},
-    {AGENT, "restart", FIELD_ENUM, 0, CHANGE_AGENT, .def = "always", .words = restart_policies,
+    {AGENT, "restart", FIELD_ENUM, 0, CHANGE_LIVE, .def = "always", .words = restart_policies,
      AT(struct agent_spec, restart),
      .help = "What happens when the agent ends. With on_failure and never the bottle is then "
              "finished."},

@@ -152,6 +152,22 @@ static bool push_until_dropped(void *ctx)
     return api_server_watchers(c->w->server) <= c->count;
 }
 
+/* Someone who watches while nothing happens costs nothing: the loop sleeps. */
+static void test_idle_watcher_is_free(void **state)
+{
+    struct world *w = *state;
+    int fd = raw_watch(w);
+    assert_true(turn_until(w->loop, count_reached, &(struct count_wait){w, 1}));
+    uint64_t now = 0, end = 0;
+    unsigned turns = 0;
+    (void)sd_event_now(w->loop, CLOCK_MONOTONIC, &end);
+    for (end += 500000; now < end; (void)sd_event_now(w->loop, CLOCK_MONOTONIC, &now))
+        turns += sd_event_run(w->loop, 500000) > 0;
+    assert_in_range(turns, 0, 10);
+    (void)close(fd);
+    assert_true(turn_until(w->loop, no_watchers, w));
+}
+
 static void test_slow_watcher_is_dropped(void **state)
 {
     struct world *w = *state;
@@ -202,6 +218,7 @@ int main(void)
         TEST(test_watch),
         TEST(test_watch_ends_with_the_server),
         TEST(test_change_from_inside_a_handler),
+        TEST(test_idle_watcher_is_free),
         TEST(test_slow_watcher_is_dropped),
         TEST(test_watchers_are_limited),
     };

@@ -2,6 +2,7 @@
 #include "io_support.h"
 
 #include "controller/state.h"
+#include "controller/statefs.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -42,6 +43,11 @@ static char *child_no_space(void *ctx)
     memset(large, 'x', sizeof(large));
     AUTO_ERR e2 = state_store_manifest(s, "kept", (struct sv){large, sizeof(large)});
     CHILD_CHECK(e2 && err_kind(e2) == ERR_UNAVAILABLE);
+    AUTO_FREE char *kept = at(state, "st/bottles/kept");
+    struct sdir d = {open(kept, O_RDONLY | O_DIRECTORY), kept};
+    struct str_list names = {0};
+    CHILD_CHECK(!sdir_names(&d, &names));
+    CHILD_CHECK(names.len == 6 && !strstr(names.items[0], ".tmp"));
     char *text = NULL;
     size_t n = 0;
     CHILD_CHECK(!state_load_manifest(s, "kept", &text, &n));

@@ -3,7 +3,8 @@
 
 #include "controller/watch.h"
 
-#include <sys/inotify.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 /* Calls are counted; each one lists, as the controller does. */
 struct world {
@@ -197,6 +198,20 @@ static void test_subdirectories(void **state)
     assert_int_equal(w->calls, calls);
 }
 
+static void test_symlinked_subdirectory(void **state)
+{
+    struct world *w = *state;
+    make_dir(&w->scratch, "m");
+    make_dir(&w->scratch, "m/.tree");
+    put(&w->scratch, "m/.tree/a.yaml", "1");
+    start(w, "m", &patient);
+    assert_string_equal(w->listed, "");
+    link_to(&w->scratch, ".tree", "m/current");
+    expect(w, "m/current/a.yaml=1 ");
+    put(&w->scratch, "m/.tree/a.yaml", "2");
+    expect(w, "m/current/a.yaml=2 ");
+}
+
 static void test_missing_directory_appears(void **state)
 {
     struct world *w = *state;
@@ -331,15 +346,16 @@ static int queue_limit(void)
     return (int)strtoull(text, NULL, 10);
 }
 
-/* More events than the queue holds, with the one that matters after them. */
+/* More events than the queue holds, none of which says anything, with the one that matters after
+ * them. */
 static void test_overflow(void **state)
 {
     struct world *w = *state;
     make_dir(&w->scratch, "m");
     start(w, "m", &patient);
-    AUTO_FREE char *noise = at(&w->scratch, "m/noise");
-    AUTO_FREE char *other = at(&w->scratch, "m/other");
-    put(&w->scratch, "m/noise", "");
+    AUTO_FREE char *noise = at(&w->scratch, "noise");
+    AUTO_FREE char *other = at(&w->scratch, "other");
+    put(&w->scratch, "noise", "");
     int limit = queue_limit();
     for (int i = 0; i < limit + 10; i++)
         assert_int_equal(i % 2 ? rename(other, noise) : rename(noise, other), 0);
@@ -471,6 +487,62 @@ static void test_two_roots(void **state)
     expect(w, "m/a.yaml=1 n/b.yaml=2 ");
 }
 
+/* One root below the other: its directory is watched for its files, and as a step on the way. */
+static void test_nested_roots(void **state)
+{
+    struct world *w = *state;
+    make_dir(&w->scratch, "m");
+    make_dir(&w->scratch, "m/n");
+    put(&w->scratch, "m/a.yaml", "1");
+    str_list_add_take(&w->dirs, at(&w->scratch, "m"));
+    start(w, "m/n", &patient);
+    expect(w, "m/a.yaml=1 ");
+    put(&w->scratch, "m/a.yaml", "2"); /* nothing but a close after writing */
+    expect(w, "m/a.yaml=2 ");
+    put(&w->scratch, "m/n/b.yaml", "3");
+    expect(w, "m/a.yaml=2 m/n/b.yaml=3 ");
+}
+
+/* A file system that goes tells only those who watch what was on it; one that comes tells nobody.
+ */
+static char *child_unmount(void *ctx)
+{
+    struct world *w = ctx;
+    AUTO_FREE char *dir = at(&w->scratch, "m");
+    CHILD_CHECK(sd_event_new(&w->loop) >= 0);
+    CHILD_CHECK(unshare(CLONE_NEWNS) == 0);
+    CHILD_CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    CHILD_CHECK(mount("tmpfs", dir, "tmpfs", 0, "size=256k,mode=0755") == 0);
+    put(&w->scratch, "m/a.yaml", "1");
+    CHILD_CHECK(!watch_new(w->loop, &w->dirs, &patient, look, w, &w->watch));
+    w->want = "m/a.yaml=1 ";
+    CHILD_CHECK(turn_until(w->loop, listed_is, w));
+    CHILD_CHECK(umount(dir) == 0);
+    w->want = "";
+    CHILD_CHECK(turn_until(w->loop, listed_is, w));
+    w->watch = watch_free(w->watch);
+
+    CHILD_CHECK(
+        !watch_new(w->loop, &w->dirs, &(struct watch_times){.relist_ms = 100}, look, w, &w->watch));
+    CHILD_CHECK(turn_until(w->loop, listed_is, w));
+    CHILD_CHECK(mount("tmpfs", dir, "tmpfs", 0, "size=256k,mode=0755") == 0);
+    put(&w->scratch, "m/b.yaml", "2");
+    w->want = "m/b.yaml=2 ";
+    CHILD_CHECK(turn_until(w->loop, listed_is, w));
+    return NULL;
+}
+
+static void test_unmount(void **state)
+{
+    need_root();
+    struct world *w = *state;
+    make_dir(&w->scratch, "m");
+    str_list_add_take(&w->dirs, at(&w->scratch, "m"));
+    sd_event_unref(w->loop); /* a loop is the process's that made it */
+    w->loop = NULL;
+    run_child(NULL, child_unmount, w);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -478,6 +550,7 @@ int main(void)
         TEST(test_files_come_change_and_go),
         TEST(test_mode_of_a_file),
         TEST(test_subdirectories),
+        TEST(test_symlinked_subdirectory),
         TEST(test_missing_directory_appears),
         TEST(test_directory_is_removed_and_made_again),
         TEST(test_directory_is_replaced),
@@ -492,6 +565,8 @@ int main(void)
         TEST(test_freed_in_its_own_call),
         TEST(test_bad_arguments),
         TEST(test_two_roots),
+        TEST(test_nested_roots),
+        TEST(test_unmount),
     };
     return cmocka_run_group_tests_name("watch", tests, NULL, NULL);
 }

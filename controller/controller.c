@@ -210,6 +210,7 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
         events_open(c);
     for (size_t i = 0; i < c->workers_len; i++) {
         c->workers[i]->needs_look = c->looks_started + 1;
+        c->workers[i]->not_before_ns = 0;
         worker_poke(c->workers[i]);
     }
     observe(c);
@@ -324,7 +325,8 @@ static struct err *open_all(struct controller *c)
     TRY(endpoint_resolve(c->opt.engine, &at));
     struct err *e = open_loop(c);
     if (!e)
-        e = state_open(c->opt.state_dir, c->opt.instance, &c->state);
+        e = (c->opt.mode == MODE_PLAN ? state_peek : state_open)(c->opt.state_dir, c->opt.instance,
+                                                                 &c->state);
     if (!e)
         e = manifests_seed(c);
     if (!e)

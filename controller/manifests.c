@@ -60,8 +60,13 @@ void manifests_load(struct controller *c)
     free(inputs);
     file_listing_done(&files);
     c->manifests_known = true;
-    for (size_t i = 0; i < c->catalog.len; i++)
-        worker_poke(worker_obtain(c, c->catalog.entries[i]->name));
+    for (size_t i = 0; i < c->catalog.len; i++) {
+        const struct catalog_entry *entry = c->catalog.entries[i];
+        struct worker *w = worker_obtain(c, entry->name);
+        if (entry->generation != w->generation)
+            w->not_before_ns = 0; /* an edit ends a wait */
+        worker_poke(w);
+    }
     controller_dispatch(c);
 }
 

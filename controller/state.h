@@ -37,6 +37,10 @@ struct state;
  * installation's id: "<instance>-<8 hex>", minted once. INVALID when the id or the key is gone
  * although bottles are recorded: minting others would orphan what stands on the engine. */
 struct err *state_open(const char *dir, const char *instance, struct state **ret) ERR_NODISCARD;
+/* The same to read only, beside a running controller: takes no lock and writes nothing. What is
+ * missing, the whole directory included, is made in memory. state_store_manifest() and
+ * state_remove() must not be called. */
+struct err *state_peek(const char *dir, const char *instance, struct state **ret) ERR_NODISCARD;
 struct state *state_close(struct state *s);
 const char *state_installation(const struct state *s);
 const uint8_t *state_hash_key(const struct state *s);

@@ -491,6 +491,52 @@ static void test_leftovers_are_wiped(void **state)
     state_close(s);
 }
 
+/* ---- peeking --------------------------------------------------------------------------------
+ */
+
+static void test_peek_writes_nothing(void **state)
+{
+    AUTO_FREE char *dir = at(state, "st");
+    struct state *s = NULL;
+    struct bottle_state b = {0};
+    struct str_list names = {0};
+    assert_ok(state_peek(dir, "bottler", &s));
+    assert_ok(state_bottle(s, "web", NULL, &b));
+    assert_non_null(strstr(b.egress_ca_cert, "BEGIN CERTIFICATE"));
+    assert_ok(state_list(s, &names));
+    assert_int_equal(names.len, 0);
+    bottle_state_done(&b);
+    state_close(s);
+    assert_int_equal(access(dir, F_OK), -1);
+}
+
+static void test_peek_beside_a_controller(void **state)
+{
+    struct state *owner = open_state(state, "st");
+    struct bottle_state mine = {0};
+    struct bottle_state seen = {0};
+    struct bottle_state other = {0};
+    assert_ok(state_bottle(owner, "web", NULL, &mine));
+    AUTO_FREE char *dir = at(state, "st");
+    struct state *s = NULL;
+    assert_ok(state_peek(dir, "bottler", &s));
+    assert_string_equal(state_installation(s), state_installation(owner));
+    assert_memory_equal(state_hash_key(s), state_hash_key(owner), HASH_KEY_BYTES);
+    assert_ok(state_bottle(s, "web", NULL, &seen));
+    assert_string_equal(seen.uid, mine.uid);
+    assert_string_equal(seen.egress_ca_cert, mine.egress_ca_cert);
+    assert_ok(state_bottle(s, "new", NULL, &other));
+    state_close(s);
+    struct str_list names = {0};
+    assert_ok(state_list(owner, &names));
+    assert_int_equal(names.len, 1);
+    str_list_done(&names);
+    bottle_state_done(&mine);
+    bottle_state_done(&seen);
+    bottle_state_done(&other);
+    state_close(owner);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
@@ -514,6 +560,8 @@ int main(void)
         TEST(test_list_and_remove),
         TEST(test_remove_overwrites_keys),
         TEST(test_leftovers_are_wiped),
+        TEST(test_peek_writes_nothing),
+        TEST(test_peek_beside_a_controller),
     };
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);
 }

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept of one bottle: uid, CAs, last good manifest. */
+#include "controller/ca.h"
+#include "controller/state_internal.h"
+#include "spec/base/num.h"
+#include "spec/base/xalloc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void secret_freep(char **p)
+{
+    secret_free(*p);
+}
+
+/* ---- a bottle's record ---------------------------------------------------------------------- */
+
+void bottle_state_done(struct bottle_state *b)
+{
+    free(b->uid);
+    free(b->egress_ca_cert);
+    secret_free(b->egress_ca_key);
+    free(b->pipelock_ca_cert);
+    secret_free(b->pipelock_ca_key);
+    *b = (struct bottle_state){0};
+}
+
+static struct err *load_pem(const struct sdir *d, const char *name, char **ret)
+{
+    size_t n = 0;
+    AUTO(secret_freep) char *pem = NULL;
+    struct err *e = sdir_read(d, name, PEM_MAX, &pem, &n);
+    if (e && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "said in our words");
+        return state_damaged(d, name, "the file is missing");
+    }
+    TRY(e);
+    if (n == 0 || strlen(pem) != n)
+        return state_damaged(d, name, n ? "it holds NUL bytes" : "the file is empty");
+    *ret = TAKE_PTR(pem);
+    return NULL;
+}
+
+static struct err *load_uid(const struct sdir *d, char **ret)
+{
+    AUTO_FREE char *uid = NULL;
+    size_t n = 0;
+    struct err *e = sdir_read(d, "uid", SMALL_MAX, &uid, &n);
+    if (e && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "said in our words");
+        return state_damaged(d, "uid", "the file is missing");
+    }
+    TRY(e);
+    state_chomp(uid, n);
+    if (!state_is_uuid(uid))
+        return state_damaged(d, "uid", "expected a UUID");
+    *ret = TAKE_PTR(uid);
+    return NULL;
+}
+
+/* Both files of a CA, belonging together. */
+static struct err *load_ca(const struct sdir *d, const char *role, char **ret_cert, char **ret_key,
+                           int64_t *expires)
+{
+    AUTO_FREE char *cert_name = xasprintf("%s-ca.pem", role);
+    AUTO_FREE char *key_name = xasprintf("%s-ca.key", role);
+    AUTO_FREE char *cert = NULL;
+    AUTO(secret_freep) char *key = NULL;
+    TRY(load_pem(d, cert_name, &cert));
+    TRY(load_pem(d, key_name, &key));
+    int64_t end = 0;
+    struct err *e = ca_check(sv_of(cert), sv_of(key), &end);
+    if (e)
+        return err_wrap(e, "'%s/%s' and '%s' are damaged", d->where, cert_name, key_name);
+    if (end < *expires)
+        *expires = end;
+    *ret_cert = TAKE_PTR(cert);
+    *ret_key = TAKE_PTR(key);
+    return NULL;
+}
+
+/* NOT_FOUND when there is no record. */
+static struct err *open_record(const struct state *s, const char *name, int *ret_fd)
+{
+    struct sdir b = state_records(s);
+    TRY(state_check_label("bottle", name));
+    return sdir_open(&b, name, ret_fd);
+}
+
+static struct err *load_record(const struct sdir *d, struct bottle_state *ret)
+{
+    struct bottle_state b = {.ca_expires = INT64_MAX};
+    struct err *e = load_uid(d, &b.uid);
+    if (!e)
+        e = load_ca(d, "egress", &b.egress_ca_cert, &b.egress_ca_key, &b.ca_expires);
+    if (!e)
+        e = load_ca(d, "pipelock", &b.pipelock_ca_cert, &b.pipelock_ca_key, &b.ca_expires);
+    if (e)
+        bottle_state_done(&b);
+    else
+        *ret = b;
+    return e;
+}
+
+static struct err *write_ca(const struct sdir *d, const char *role, const char *bottle)
+{
+    AUTO_FREE char *cert_name = xasprintf("%s-ca.pem", role);
+    AUTO_FREE char *key_name = xasprintf("%s-ca.key", role);
+    /* A common name has 64 bytes; names of bottles have 40. */
+    AUTO_FREE char *common_name = xasprintf("%s CA of %.40s", role, bottle);
+    AUTO_FREE char *cert = NULL;
+    AUTO(secret_freep) char *key = NULL;
+    TRY(ca_mint(common_name, STATE_CA_DAYS, &cert, &key));
+    TRY(sdir_write(d, cert_name, sv_of(cert)));
+    return sdir_write(d, key_name, sv_of(key));
+}
+
+static struct err *write_record(const struct sdir *d, const char *bottle, const char *uid)
+{
+    AUTO_FREE char *line = xasprintf("%s\n", uid);
+    TRY(sdir_write(d, "uid", sv_of(line)));
+    TRY(write_ca(d, "egress", bottle));
+    return write_ca(d, "pipelock", bottle);
+}
+
+static void wipe_quietly(const struct sdir *b, const char *name)
+{
+    struct err *e = sdir_wipe(b, name);
+    err_ignore(e, "not there, or wiped by the next start");
+}
+
+/* Made whole under another name, then renamed: a record is never half there. */
+static struct err *mint_record(const struct state *s, const char *name, const char *uid_hint)
+{
+    struct sdir b = state_records(s);
+    AUTO_FREE char *uid = NULL;
+    AUTO_FREE char *temp = xasprintf(NEW_PREFIX "%s", name);
+    AUTO_FREE char *where = xasprintf("%s/%s", b.where, temp);
+    if (uid_hint && !state_is_uuid(uid_hint))
+        return err_new(ERR_INVALID, "uid '%s' is not a lower-case UUID", uid_hint);
+    if (uid_hint)
+        uid = xstrdup(uid_hint);
+    else
+        TRY(state_new_uid(&uid));
+
+    wipe_quietly(&b, temp);
+    TRY(sdir_make(&b, temp, false));
+    AUTO_CLOSE fd = -1;
+    TRY(sdir_open(&b, temp, &fd));
+    struct sdir d = {fd, where};
+    struct err *e = write_record(&d, name, uid);
+    if (!e)
+        e = sdir_rename(&b, temp, name);
+    if (e)
+        wipe_quietly(&b, temp); /* gives the space back */
+    return e;
+}
+
+/* For a plan: as good as the record that `run` would make, and gone with it. */
+static struct err *imagine_record(const char *uid_hint, struct bottle_state *ret)
+{
+    *ret = (struct bottle_state){0};
+    struct err *e = ca_mint("plan", STATE_CA_DAYS, &ret->egress_ca_cert, &ret->egress_ca_key);
+    if (!e)
+        e = ca_mint("plan", STATE_CA_DAYS, &ret->pipelock_ca_cert, &ret->pipelock_ca_key);
+    if (!e && !uid_hint)
+        e = state_new_uid(&ret->uid);
+    else if (!e)
+        ret->uid = xstrdup(uid_hint);
+    if (e)
+        bottle_state_done(ret);
+    return e;
+}
+
+struct err *state_bottle(struct state *s, const char *name, const char *uid_hint,
+                         struct bottle_state *ret)
+{
+    AUTO_CLOSE fd = -1;
+    if (s->peek && s->bottles_fd < 0)
+        return imagine_record(uid_hint, ret);
+    struct err *e = open_record(s, name, &fd);
+    if (e && s->peek && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "a plan needs no record");
+        return imagine_record(uid_hint, ret);
+    }
+    if (e && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "made now");
+        TRY_CTX(mint_record(s, name, uid_hint), "recording bottle '%s'", name);
+        e = open_record(s, name, &fd);
+    }
+    TRY(e);
+    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
+    return load_record(&(struct sdir){fd, where}, ret);
+}
+
+/* ---- last good manifest --------------------------------------------------------------------- */
+
+struct err *state_load_manifest(struct state *s, const char *name, char **ret, size_t *ret_n)
+{
+    AUTO_CLOSE fd = -1;
+    TRY(open_record(s, name, &fd));
+    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
+    struct sdir d = {fd, where};
+    AUTO_FREE char *text = NULL;
+    size_t n = 0;
+    TRY(sdir_read(&d, "manifest.yaml", STATE_MANIFEST_MAX, &text, &n));
+    if (n == 0)
+        return state_damaged(&d, "manifest.yaml", "the file is empty");
+    *ret = TAKE_PTR(text);
+    *ret_n = n;
+    return NULL;
+}
+
+static bool is_stored(const struct sdir *d, struct sv text)
+{
+    AUTO_FREE char *old = NULL;
+    size_t n = 0;
+    AUTO_ERR e = sdir_read(d, "manifest.yaml", STATE_MANIFEST_MAX, &old, &n);
+    return !e && n == text.n && memcmp(old, text.p, n) == 0;
+}
+
+struct err *state_store_manifest(struct state *s, const char *name, struct sv text)
+{
+    AUTO_CLOSE fd = -1;
+    TRY(open_record(s, name, &fd));
+    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
+    struct sdir d = {fd, where};
+    if (text.n == 0 || text.n > STATE_MANIFEST_MAX)
+        return err_new(ERR_INVALID, "a manifest of %zu bytes can't be kept: expected 1 to %d",
+                       text.n, STATE_MANIFEST_MAX);
+    return is_stored(&d, text) ? NULL : sdir_write(&d, "manifest.yaml", text);
+}
+
+/* ---- all records ---------------------------------------------------------------------------- */
+
+struct err *state_list(struct state *s, struct str_list *ret)
+{
+    if (s->bottles_fd < 0) {
+        *ret = (struct str_list){0};
+        return NULL;
+    }
+    struct sdir b = state_records(s);
+    AUTO(str_list_done) struct str_list names = {0}, kept = {0};
+    TRY(sdir_names(&b, &names));
+    for (size_t i = 0; i < names.len; i++)
+        if (state_is_label(names.items[i]))
+            str_list_add(&kept, names.items[i]);
+    *ret = kept;
+    kept = (struct str_list){0};
+    return NULL;
+}
+
+struct err *state_remove(struct state *s, const char *name)
+{
+    struct sdir b = state_records(s);
+    TRY(state_check_label("bottle", name));
+    AUTO_FREE char *old = xasprintf(OLD_PREFIX "%s", name);
+    wipe_quietly(&b, old);
+    struct err *e = sdir_rename(&b, name, old);
+    if (e && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "there is none");
+        return NULL;
+    }
+    TRY(e);
+    return sdir_wipe(&b, old);
+}

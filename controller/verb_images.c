@@ -24,49 +24,72 @@ struct build {
     struct err *error;
 };
 
-/* Regular files of the context, as they are; links and special files have no business there. */
+/* One regular file of the context, under its path in it; links and special files have no business
+ * there. */
+static struct err *pack_entry(struct archive *in, struct archive *out, struct archive_entry *entry,
+                              size_t skip)
+{
+    const char *path = archive_entry_pathname(entry);
+    if (archive_entry_filetype(entry) != AE_IFREG || strlen(path) <= skip)
+        return NULL;
+    AUTO_FREE char *inside = xstrdup(path + skip);
+    archive_entry_copy_pathname(entry, inside);
+    archive_entry_set_mtime(entry, 0, 0);
+    int r = archive_write_header(out, entry);
+    char chunk[16384];
+    la_ssize_t n = 0;
+    while (r == ARCHIVE_OK && (n = archive_read_data(in, chunk, sizeof(chunk))) > 0)
+        r = archive_write_data(out, chunk, (size_t)n) == n ? ARCHIVE_OK : ARCHIVE_FATAL;
+    if (n < 0)
+        return err_new(ERR_UNAVAILABLE, "'%s': %s", inside, archive_error_string(in));
+    return r == ARCHIVE_OK ? NULL
+                           : err_new(ERR_INVALID, "'%s': the context is larger than 8 MiB", inside);
+}
+
+static struct err *pack_all(struct archive *in, struct archive *out, const char *dir)
+{
+    if (archive_read_disk_open(in, dir) != ARCHIVE_OK)
+        return err_new(ERR_NOT_FOUND, "%s", archive_error_string(in));
+    struct archive_entry *entry = XNN(archive_entry_new());
+    struct err *e = NULL;
+    int r = ARCHIVE_OK;
+    while (!e && (r = archive_read_next_header2(in, entry)) == ARCHIVE_OK) {
+        archive_read_disk_descend(in);
+        e = pack_entry(in, out, entry, strlen(dir) + 1);
+    }
+    archive_entry_free(entry);
+    if (!e && r != ARCHIVE_EOF)
+        e = err_new(ERR_UNAVAILABLE, "%s", archive_error_string(in));
+    return e;
+}
+
 static struct err *pack(const char *dir, char **ret, size_t *ret_n)
 {
     enum { CONTEXT_MAX = 8 * 1024 * 1024 };
+    AUTO_FREE char *dockerfile = xasprintf("%s/Dockerfile", dir);
+    if (access(dockerfile, R_OK) != 0)
+        return err_new(
+            ERR_NOT_FOUND,
+            "there is no '%s': --context DIR says where the sidecars' build contexts are",
+            dockerfile);
+    AUTO_FREE char *bytes = xmalloc(CONTEXT_MAX);
+    size_t used = 0;
     struct archive *in = XNN(archive_read_disk_new());
     struct archive *out = XNN(archive_write_new());
-    char *bytes = xmalloc(CONTEXT_MAX);
-    size_t used = 0;
     archive_write_set_format_ustar(out);
     archive_write_set_bytes_per_block(out, 0);
     struct err *e = NULL;
-    if (archive_write_open_memory(out, bytes, CONTEXT_MAX, &used) != ARCHIVE_OK ||
-        archive_read_disk_open(in, dir) != ARCHIVE_OK)
-        e = err_new(ERR_NOT_FOUND, "build context '%s': %s", dir, archive_error_string(in));
-    struct archive_entry *entry = XNN(archive_entry_new());
-    size_t skip = strlen(dir) + 1;
-    while (!e && archive_read_next_header2(in, entry) == ARCHIVE_OK) {
-        archive_read_disk_descend(in);
-        const char *path = archive_entry_pathname(entry);
-        if (archive_entry_filetype(entry) != AE_IFREG || strlen(path) <= skip)
-            continue;
-        AUTO_FREE char *inside = xstrdup(path + skip);
-        archive_entry_copy_pathname(entry, inside);
-        archive_entry_set_mtime(entry, 0, 0);
-        if (archive_write_header(out, entry) != ARCHIVE_OK)
-            e = err_new(ERR_INVALID, "build context '%s' is too large", dir);
-        char chunk[16384];
-        la_ssize_t n = 0;
-        while (!e && (n = archive_read_data(in, chunk, sizeof(chunk))) > 0) {
-            if (archive_write_data(out, chunk, (size_t)n) != n)
-                e = err_new(ERR_INVALID, "build context '%s' is larger than 8 MiB", dir);
-        }
-    }
-    archive_entry_free(entry);
-    archive_read_free(in);
+    if (archive_write_open_memory(out, bytes, CONTEXT_MAX, &used) != ARCHIVE_OK)
+        e = err_new(ERR_INTERNAL, "%s", archive_error_string(out));
+    if (!e)
+        e = pack_all(in, out, dir);
     if (archive_write_close(out) != ARCHIVE_OK && !e)
-        e = err_new(ERR_INVALID, "build context '%s' is larger than 8 MiB", dir);
+        e = err_new(ERR_INVALID, "the context is larger than 8 MiB");
+    archive_read_free(in);
     archive_write_free(out);
-    if (e) {
-        free(bytes);
-        return e;
-    }
-    *ret = bytes;
+    if (e)
+        return err_wrap(e, "build context '%s'", dir);
+    *ret = TAKE_PTR(bytes);
     *ret_n = used;
     return NULL;
 }

@@ -6,7 +6,7 @@ load lib
 
 setup_file() { e2e_engine_start agent tiny root; }
 teardown_file() { e2e_engine_stop; }
-setup() { inst_make; }
+setup() { e2e_setup; }
 teardown() {
 	[ -z "${HELPER:-}" ] || kill "$HELPER" 2>/dev/null || true
 	installations_end

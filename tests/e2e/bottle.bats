@@ -6,7 +6,7 @@ load lib
 
 setup_file() { e2e_engine_start agent; }
 teardown_file() { e2e_engine_stop; }
-setup() { inst_make; }
+setup() { e2e_setup; }
 teardown() { installations_end; }
 
 # The agent's and both sidecars' container ids, one a line.

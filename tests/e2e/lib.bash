@@ -15,27 +15,54 @@ E2E_POLL=0.2
 E2E_IMAGES=$RIG_BUILD/images
 INST=${INST:-e2e}
 
-# A part that isn't there: a failure where everything must be there, else a test skipped aloud. BOTTLER_TEST_WITHOUT names
-# one that the run has said beforehand it can't have.
+# A part that isn't there: a failure where everything must be there, else the test is skipped aloud, or every
+# test of the file (by e2e_setup: bats can't skip from setup_file). BOTTLER_TEST_WITHOUT names one that the run has said
+# beforehand it can't have.
 e2e_missing() {
 	if [ "${BOTTLER_TEST_STRICT:-}" = 1 ] && [ "${BOTTLER_TEST_WITHOUT:-}" != "$1" ]; then
 		printf 'missing: %s\n' "$*" >&2
 		return 1
 	fi
-	skip "missing: $*"
+	[ -z "${BATS_TEST_NAME:-}" ] || skip "missing: $*"
+	export E2E_SKIP="missing: $*"
+}
+
+# For setup: skips, or makes the default installation's directories.
+e2e_setup() {
+	[ -z "${E2E_SKIP:-}" ] || skip "$E2E_SKIP"
+	[ -n "${E2E_ROOT:-}" ] || inst_make
+}
+
+# The docker command talks to this file's private engine and to no other.
+e2e_engine_is_ours() {
+	[ -n "${E2E_ENGINE:-}" ] && engine_running "$E2E_ENGINE" && [ "${DOCKER_HOST:-}" = "$(engine_host "$E2E_ENGINE")" ]
 }
 
 # ---- the engine of a file of tests ---------------------------------------------------------------
 
-# For setup_file: an engine with the named images (default: those of a bottle), and its upstream.
+e2e_missing_part() {
+	if [ "$(id -u)" -ne 0 ]; then
+		printf 'root, for private engines\n'
+	elif [ ! -x "$BOTTLER" ]; then
+		printf 'build/bottler (make)\n'
+	elif [ ! -s "$E2E_IMAGES/pipelock.tar" ]; then
+		printf 'pipelock\n'
+	elif [ ! -s "$E2E_IMAGES/images.env" ]; then
+		printf 'images (make images)\n'
+	fi
+}
+
+# For setup_file: an engine with the named images (default: those of a bottle), and its upstream; nothing
+# where a part is missing and E2E_SKIP says so.
 e2e_engine_start() {
-	local image name tars=()
+	local image name part tars=()
 	name=$(basename -- "$BATS_TEST_FILENAME" .bats)
 	export E2E_ENGINE=e2e-${name//[^a-z0-9-]/-}
-	[ "$(id -u)" -eq 0 ] || e2e_missing "root, for private engines" || return 1
-	[ -x "$BOTTLER" ] || e2e_missing "$BOTTLER (make)" || return 1
-	[ -s "$E2E_IMAGES/pipelock.tar" ] || e2e_missing pipelock || return 1
-	[ -s "$E2E_IMAGES/images.env" ] || e2e_missing "images (tests/rig/images.sh)" || return 1
+	part=$(e2e_missing_part)
+	if [ -n "$part" ]; then
+		e2e_missing "$part"
+		return
+	fi
 	set -a
 	# shellcheck source=/dev/null
 	. "$E2E_IMAGES/images.env"
@@ -51,7 +78,7 @@ e2e_engine_start() {
 }
 
 # For teardown_file.
-e2e_engine_stop() { [ -z "${E2E_ENGINE:-}" ] || engine_stop "$E2E_ENGINE"; }
+e2e_engine_stop() { [ -n "${E2E_SKIP:-}" ] || [ -z "${E2E_ENGINE:-}" ] || engine_stop "$E2E_ENGINE"; }
 
 # ---- waiting -------------------------------------------------------------------------------------
 
@@ -153,6 +180,7 @@ installations_end() {
 		[ -e "$dir" ] || continue
 		INST=$(basename -- "$(dirname -- "$dir")") controller_stop KILL
 	done
+	e2e_engine_is_ours || return 0
 	docker ps --all --quiet | xargs -r docker rm --force --volumes >/dev/null
 	docker network ls --quiet --filter type=custom | xargs -r docker network rm >/dev/null
 	docker volume ls --quiet | xargs -r docker volume rm --force >/dev/null

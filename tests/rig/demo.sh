@@ -171,7 +171,7 @@ bring_up() {
 		--image "pipelock=$BOTTLER_IMAGE_PIPELOCK" </dev/null >"$HOME_DIR/log" 2>&1 &
 	CONTROLLER=$!
 	until_true 20 "$BOTTLER" get --socket "$HOME_DIR/socket" -o name >/dev/null 2>&1 || die "the controller does not answer"
-	cp -- "$REPO/tests/rig/demo/demo.yaml" "$HOME_DIR/manifests/demo.yaml"
+	cp -- "$REPO/examples/demo.yaml" "$HOME_DIR/manifests/demo.yaml"
 	sed -n '/^spec:/,$p' "$HOME_DIR/manifests/demo.yaml" | indent
 	local began=$SECONDS
 	until_true 120 ready || { table && die "the bottle is not ready after 120 s"; }

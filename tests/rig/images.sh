@@ -80,7 +80,7 @@ make_root() {
 # A Go that is new enough, as a command with its environment; older ones fetch the toolchain module.
 go_command() {
 	local minor dir
-	command -v go >/dev/null 2>&1 || fail "pipelock needs Go to be built (\`make deps\` installs it)"
+	command -v go >/dev/null 2>&1 || "$RIG_DIR/deps.sh" golang-go || fail "pipelock needs Go to be built"
 	minor=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
 	if [ "${minor:-0}" -ge 21 ]; then
 		GO=(env GOTOOLCHAIN=auto go)
@@ -300,7 +300,7 @@ can_pipelock() {
 		[ -x "$given" ]
 		return
 	fi
-	command -v go >/dev/null 2>&1 || return 1
+	command -v go >/dev/null 2>&1 || "$RIG_DIR/deps.sh" golang-go >&2 || return 1
 	(cd / && timeout 60 go list -m "$PIPELOCK_MODULE@$PIPELOCK_COMMIT") >/dev/null 2>&1
 }
 

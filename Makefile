@@ -32,7 +32,7 @@ NEED_lint  := $(filter lint deps,$(GOALS))$(filter clang,$(MODE))
 -include $(if $(NEED_build),build/deps-build.mk) $(if $(NEED_test),build/deps-test.mk) $(if $(NEED_lint),build/deps-lint.mk)
 build/deps-%.mk: tests/rig/deps.sh Makefile
 	@mkdir -p build
-	@tests/rig/deps.sh $(DEPS_$*)
+	@tests/rig/deps.sh $(foreach d,$(DEPS_$*),'$(d)')
 	@touch $@
 
 ifeq ($(origin CC),default)
@@ -138,7 +138,7 @@ check-e2e: build/bottler images
 	@MODE=$(MODE) tests/run e2e:$(B)/bottler
 images:
 	@tests/rig/images.sh
-demo: build/bottler images
+demo: build/bottler
 	@BOTTLER=$(B)/bottler tests/rig/demo.sh
 
 .PHONY: lint format

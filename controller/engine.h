@@ -43,7 +43,7 @@ enum { ENGINE_MAX_BODY = 16 << 20, ENGINE_MAX_LINE = 64 << 10, ENGINE_MAX_HEADER
 /* Everything that is borrowed here is copied by engine_send(). */
 struct engine_request {
     const char *method;
-    /* After the version: "/containers/json?all=1"; see engine_url_add(). */
+    /* After the version: "/containers/json?all=1"; see str_add_url(). */
     const char *path;
     struct sv body; /* empty: none */
     /* A file to send instead of `body`, for large archives; NULL: none. */
@@ -107,8 +107,6 @@ uint64_t engine_requests(const struct engine *e);
 /* Requests that wait or are under way in a lane. */
 size_t engine_pending(const struct engine *e, enum engine_lane lane);
 
-/* Appends `text` percent-encoded, for a path segment or a query value. */
-void engine_url_add(struct str *s, struct sv text);
 /* The value of an answer's header, without blanks around it; the last one when there are several;
  * empty when there is none. Any letter case. */
 struct sv engine_header(const struct engine_response *r, const char *name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/engine_internal.h"
+#include "reconcile/response.h"
 #include "spec/base/xalloc.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <jansson.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -16,7 +16,6 @@ enum {
     PULL_SILENCE_S = 600,
     KEEPALIVE_IDLE_S = 30,
     KEEPALIVE_INTERVAL_S = 10,
-    MAX_MESSAGE = 2048,
     GROUP_BUFFER = 16 << 10,
 };
 
@@ -378,19 +377,6 @@ struct err *http_error(const struct request *r, CURLcode code)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-void engine_url_add(struct str *s, struct sv text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '.' || c == '_' || c == '~';
-        if (plain)
-            str_addc(s, (char)c);
-        else
-            str_addf(s, "%%%02X", c);
-    }
-}
-
 static struct sv trim(struct sv s)
 {
     while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
@@ -415,60 +401,8 @@ struct sv engine_header(const struct engine_response *r, const char *name)
     return found;
 }
 
-static enum err_kind kind_of(int status)
-{
-    switch (status) {
-    case 401:
-        return ERR_DENIED;
-    case 403:
-    case 409:
-        return ERR_CONFLICT;
-    case 404:
-        return ERR_NOT_FOUND;
-    default:
-        break;
-    }
-    if (status >= 500)
-        return ERR_UNAVAILABLE;
-    return status >= 400 ? ERR_INVALID : ERR_INTERNAL;
-}
-
-/* One line, bounded, nothing that a terminal would obey. */
-static char *clean(struct sv text)
-{
-    text = trim(text);
-    size_t n = text.n < MAX_MESSAGE ? text.n : MAX_MESSAGE;
-    /* Not in the middle of a character. */
-    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xC0U) == 0x80U)
-        n--;
-    char *line = xmemdup0(text.p, n);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7F)
-            line[i] = ' ';
-    return line;
-}
-
-/* The engine's words: JSON with a message, or plain text (very old path versions, proxies before
- * it). */
-static char *words_of(struct sv body)
-{
-    if (body.n == 0)
-        return xstrdup("");
-    json_t *root = json_loadb(body.p, body.n, JSON_DISABLE_EOF_CHECK, NULL);
-    const char *message = json_string_value(json_object_get(root, "message"));
-    char *words = clean(message ? sv_of(message) : body);
-    json_decref(root);
-    return words;
-}
-
 struct err *engine_check(const struct engine_response *r, const char *what)
 {
-    if (r->error)
-        return err_new_at(err_kind(r->error), err_where(r->error), "%s: %s", what,
-                          err_message(r->error));
-    if ((r->status >= 200 && r->status <= 299) || r->status == 304)
-        return NULL;
-    AUTO_FREE char *words = words_of(r->body);
-    return err_new(kind_of(r->status), "%s: the engine answered %d%s%s", what, r->status,
-                   words[0] ? ": " : "", words);
+    struct response plain = {.error = r->error, .status = r->status, .body = r->body};
+    return response_check(&plain, what);
 }

@@ -114,7 +114,7 @@ void events_open(struct controller *c)
     const struct engine_info *info = engine_get_info(c->engine);
     int64_t since = info && info->time > 2 ? info->time - 2 : 0;
     str_addf(&path, "/events?since=%" PRId64 "&filters=", since);
-    engine_url_add(&path, sv_of(filters));
+    str_add_url(&path, sv_of(filters), "");
     struct engine_request q = {.method = "GET", .path = path.p, .lane = LANE_CONTROL};
     c->events_id = engine_stream(c->engine, &q, on_line, on_end, c);
     str_done(&path);

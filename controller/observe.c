@@ -121,7 +121,7 @@ static char *path_of(const struct controller *c, enum look_part part)
     str_init(&path, 4096);
     str_add(&path,
             part == LOOK_CONTAINERS ? "/containers/json?all=1&filters=" : "/volumes?filters=");
-    engine_url_add(&path, (struct sv){filter.p, filter.len});
+    str_add_url(&path, (struct sv){filter.p, filter.len}, "");
     str_done(&filter);
     return XNN(str_take(&path));
 }

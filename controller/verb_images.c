@@ -136,11 +136,11 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
     struct str path;
     str_init(&path, 4096);
     str_add(&path, "/build?version=1&rm=1&forcerm=1&t=");
-    engine_url_add(&path, sv_of(b->tag));
+    str_add_url(&path, sv_of(b->tag), "");
     if (b->base) {
         str_add(&path, "&buildargs=");
         AUTO_FREE char *args = xasprintf("{\"BASE\":\"%s\"}", b->base);
-        engine_url_add(&path, sv_of(args));
+        str_add_url(&path, sv_of(args), "");
     }
     struct engine_request q = {.method = "POST",
                                .path = path.p,

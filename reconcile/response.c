@@ -6,28 +6,41 @@
 #include <jansson.h>
 #include <string.h>
 
-enum { MESSAGE_MAX = 1024 };
+enum { MESSAGE_MAX = 2048 };
 
-static char *one_line(const char *p, size_t n)
+static struct sv trim(struct sv s)
 {
-    char *text = xmemdup0(p, n < MESSAGE_MAX ? n : MESSAGE_MAX);
-    for (char *c = text; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
-    }
-    size_t len = strlen(text);
-    while (len && text[len - 1] == ' ')
-        text[--len] = '\0';
-    return text;
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s = (struct sv){s.p + 1, s.n - 1};
+    while (s.n > 0 && (unsigned char)s.p[s.n - 1] <= ' ')
+        s.n--;
+    return s;
+}
+
+/* One line, bounded, nothing that a terminal would obey. */
+static char *clean(struct sv text)
+{
+    text = trim(text);
+    size_t n = text.n < MESSAGE_MAX ? text.n : MESSAGE_MAX;
+    /* Not in the middle of a character. */
+    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xC0U) == 0x80U)
+        n--;
+    char *line = xmemdup0(text.p, n);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7F)
+            line[i] = ' ';
+    return line;
 }
 
 char *response_message(const struct response *r)
 {
-    json_t *v = json_loadb(r->body.p ? r->body.p : "", r->body.n, 0, NULL);
-    const char *message = json_string_value(json_object_get(v, "message"));
-    char *text = message ? one_line(message, strlen(message)) : one_line(r->body.p, r->body.n);
-    json_decref(v);
-    return text;
+    if (r->body.n == 0)
+        return xstrdup("");
+    json_t *root = json_loadb(r->body.p, r->body.n, JSON_DISABLE_EOF_CHECK, NULL);
+    const char *message = json_string_value(json_object_get(root, "message"));
+    char *words = clean(message ? sv_of(message) : r->body);
+    json_decref(root);
+    return words;
 }
 
 bool response_says(const struct response *r, const char *words)
@@ -41,8 +54,6 @@ bool response_says(const struct response *r, const char *words)
 static enum err_kind kind_of(int status)
 {
     switch (status) {
-    case 400:
-        return ERR_INVALID;
     case 401:
         return ERR_DENIED;
     case 403:
@@ -51,17 +62,21 @@ static enum err_kind kind_of(int status)
     case 404:
         return ERR_NOT_FOUND;
     default:
-        return ERR_UNAVAILABLE;
+        break;
     }
+    if (status >= 500)
+        return ERR_UNAVAILABLE;
+    return status >= 400 ? ERR_INVALID : ERR_INTERNAL;
 }
 
 struct err *response_check(const struct response *r, const char *what)
 {
     if (r->error)
-        return err_new(err_kind(r->error), "%s: %s", what, err_message(r->error));
-    if ((r->status >= 200 && r->status < 300) || r->status == 304)
+        return err_new_at(err_kind(r->error), err_where(r->error), "%s: %s", what,
+                          err_message(r->error));
+    if ((r->status >= 200 && r->status <= 299) || r->status == 304)
         return NULL;
-    AUTO_FREE char *text = response_message(r);
-    return err_new(kind_of(r->status), "%s: the engine answered %d: %s", what, r->status,
-                   *text ? text : "(nothing)");
+    AUTO_FREE char *words = response_message(r);
+    return err_new(kind_of(r->status), "%s: the engine answered %d%s%s", what, r->status,
+                   words[0] ? ": " : "", words);
 }

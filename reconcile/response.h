@@ -15,11 +15,11 @@ struct response {
     struct sv body;
 };
 
-/* NULL for 2xx and 304. Else an err with the engine's own words: 400 INVALID, 401 DENIED, 403/409
- * CONFLICT, 404 NOT_FOUND, others UNAVAILABLE; a transport error keeps its kind. `what` names the
- * request. */
+/* NULL for 2xx and 304. Else an err with the engine's own words: 401 DENIED, 403/409 CONFLICT, 404
+ * NOT_FOUND, other 4xx INVALID, 5xx UNAVAILABLE, the rest INTERNAL; a transport error keeps its
+ * kind. `what` names the request. */
 struct err *response_check(const struct response *r, const char *what) ERR_NODISCARD;
-/* The engine's words, whether JSON {"message": …} or plain text, on one line, at most 1 KiB. The
+/* The engine's words, whether JSON {"message": …} or plain text, on one line, at most 2 KiB. The
  * caller frees. */
 char *response_message(const struct response *r);
 bool response_says(const struct response *r, const char *words);

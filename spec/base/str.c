@@ -88,6 +88,19 @@ void str_addf(struct str *s, const char *fmt, ...)
     str_add(s, text);
 }
 
+void str_add_url(struct str *s, struct sv text, const char *also_plain)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     (c && (strchr("-._~", c) || strchr(also_plain, c)));
+        if (plain)
+            str_addc(s, (char)c);
+        else
+            str_addf(s, "%%%02X", c);
+    }
+}
+
 struct sv sv_of(const char *s)
 {
     return (struct sv){.p = s, .n = strlen(s)};

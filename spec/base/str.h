@@ -41,6 +41,9 @@ void str_addn(struct str *s, const void *bytes, size_t n);
 void str_addc(struct str *s, char c);
 void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Percent-encoded for a URL; the characters of `also_plain` ("/:" in a path) stay as they are. */
+void str_add_url(struct str *s, struct sv text, const char *also_plain);
+
 struct sv sv_of(const char *s);
 bool sv_eq(struct sv a, const char *b);
 bool sv_has_nul(struct sv a);

@@ -5,6 +5,7 @@
 #include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -286,6 +287,7 @@ struct err *state_peek(const char *dir, const char *instance, struct state **ret
 {
     AUTO(state_freep) struct state *s = NULL;
     TRY(new_state(dir, instance, &s));
+    assert(s);
     s->peek = true;
     s->fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct sdir d = top(s);
@@ -306,6 +308,7 @@ struct err *state_open(const char *dir, const char *instance, struct state **ret
 {
     AUTO(state_freep) struct state *s = NULL;
     TRY(new_state(dir, instance, &s));
+    assert(s);
     struct sdir d = top(s);
     TRY(sdir_make_path(s->dir));
     s->fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

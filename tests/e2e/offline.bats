@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Verbs that need no engine, as a person or a pipeline runs them.
+# shellcheck disable=SC2154 # `run` sets stderr
 bats_require_minimum_version 1.5.0
 
 setup() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # `plan` says what `run` then does; `images build`; Ctrl-C.
+# shellcheck disable=SC2154 # `run` sets stderr
 bats_require_minimum_version 1.5.0
 
 load lib

@@ -65,17 +65,18 @@ static void check_container(struct model *m, const struct desired *d,
 static void check_bottle(struct model *m, const struct world_bottle *b)
 {
     AUTO_FREE char *prefix = xasprintf("bottler.%s.", b->name);
-    size_t kept = 0;
-    for (size_t i = 0; i < m->vols_len; i++) {
-        kept += strncmp(m->vols[i].name, prefix, strlen(prefix)) == 0 &&
-                *model_label(m->vols[i].labels, LABEL_RETAIN);
-    }
-    size_t want = kept;
+    size_t want = 0;
     for (size_t i = 0; b->want && i < b->want->volumes_len; i++) {
         const struct model_volume *v = model_find_vol(m, b->want->volumes[i].name);
         if (!v || !model_ours(v->labels))
             model_violate(m, "volume %s is missing", b->want->volumes[i].name);
-        want += !v || !*model_label(v->labels, LABEL_RETAIN);
+    }
+    /* A volume that a mount no longer names goes with the bottle; a retained one never. */
+    for (size_t i = 0; i < m->vols_len; i++) {
+        const struct model_volume *v = &m->vols[i];
+        if (strncmp(v->name, prefix, strlen(prefix)) == 0 &&
+            !(model_ours(v->labels) && (b->want || *model_label(v->labels, LABEL_RETAIN))))
+            model_violate(m, "volume %s is left", v->name);
     }
     if (b->want) {
         want += NET_COUNT + b->want->containers_len;
@@ -89,8 +90,6 @@ static void check_bottle(struct model *m, const struct world_bottle *b)
     for (size_t i = 0; i < m->nets_len; i++)
         have += strcmp(model_label(m->nets[i]->labels, LABEL_BOTTLE), b->name) == 0 &&
                 model_ours(m->nets[i]->labels);
-    for (size_t i = 0; i < m->vols_len; i++)
-        have += strncmp(m->vols[i].name, prefix, strlen(prefix)) == 0;
     if (have != want)
         model_violate(m, "%s has %zu objects, wanted are %zu", b->name, have, want);
 }

@@ -157,6 +157,8 @@ static void pass(struct world *w, struct world_bottle *b)
         b->settled = false;
         b->due_ns = w->now_ns + MEMORY_IMAGE_NS + 1;
     }
+    if (b->settled)
+        b->failures = 0;
     if (b->plan->steps_len)
         begin(w, b, o);
     observed_free(o);
@@ -349,7 +351,7 @@ static void land(struct world *w)
             print_message("failed: %s\n", err_message(e));
         if (e && (err_kind(e) == ERR_INVALID || err_kind(e) == ERR_DENIED))
             model_violate(w->m, "only an edit is said to help: %s", err_message(e));
-        b->failures = e ? b->failures + 1 : 0;
+        b->failures += e != NULL;
         b->due_ns = e ? w->now_ns + backoff_delay_ns(b->failures, &w->rng) : 0;
         b->exec = exec_free(b->exec);
     }

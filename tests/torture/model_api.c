@@ -310,7 +310,7 @@ static void call_volume(struct call *c, const char *rest)
             model_make_volume(c->m, name, json_incref(json_object_get(c->body, "Labels")));
         const struct model_volume *v = model_find_vol(c->m, name);
         AUTO_FREE char *labels =
-            v->labels ? XNN(json_dumps(v->labels, JSON_COMPACT)) : xstrdup("null");
+            v && v->labels ? XNN(json_dumps(v->labels, JSON_COMPACT)) : xstrdup("null");
         model_answer_set(c->a, 201, "{\"Name\":\"%s\",\"Driver\":\"local\",\"Labels\":%s}", name,
                          labels);
         return;

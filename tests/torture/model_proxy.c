@@ -84,6 +84,8 @@ static void load_pipelock(struct model *m, struct model_container *c, bool reloa
 {
     const struct model_file *f = model_file(c, "etc/bottler/pipelock.yaml");
     char hash[HASH_HEX + 1];
+    if (!f)
+        return;
     hash_hex((struct sv){f->data, f->n}, hash);
     loaded(c, hash, "", c->lines_len);
     if (muted(m, c))
@@ -106,6 +108,8 @@ static void load_egress(struct model *m, struct model_container *c)
     const struct model_file *routes = model_file(c, "etc/bottler/routes.yaml");
     const struct model_file *g = model_file(c, "etc/bottler/generation");
     char hash[HASH_HEX + 1];
+    if (!routes || !g)
+        return;
     hash_hex((struct sv){routes->data, routes->n}, hash);
     AUTO_FREE char *generation = xmemdup0(g->data, strcspn(g->data, "\n"));
     loaded(c, hash, generation, c->lines_len + 1);

@@ -5,14 +5,14 @@
 
 static void end(int number)
 {
-	(void)number;
-	_exit(0);
+    (void)number;
+    _exit(0);
 }
 
 int main(void)
 {
-	if (signal(SIGTERM, end) == SIG_ERR || signal(SIGINT, end) == SIG_ERR)
-		return 1;
-	for (;;)
-		pause();
+    if (signal(SIGTERM, end) == SIG_ERR || signal(SIGINT, end) == SIG_ERR)
+        return 1;
+    for (;;)
+        pause();
 }

@@ -53,7 +53,7 @@ static bool all_settled(const struct controller *c)
 
 static int verdict(const struct controller *c)
 {
-    if (!c->manifests_known || c->manifests_error || c->broken_files)
+    if (!c->manifests_known || c->manifests_error || c->findings)
         return 1;
     for (size_t i = 0; i < c->workers_len; i++) {
         if (c->workers[i]->conditions.of[COND_READY].status != TRUTH_TRUE)
@@ -141,6 +141,7 @@ static int on_resync(sd_event_source *s, uint64_t usec, void *ctx)
 {
     (void)usec;
     struct controller *c = ctx;
+    cidr_set_done(&c->memory.refused); /* what was in the way may have gone */
     for (size_t i = 0; i < c->workers_len; i++)
         worker_poke(c->workers[i]);
     observe(c);
@@ -354,6 +355,7 @@ static void close_all(struct controller *c)
     memory_done(&c->memory);
     observed_free(c->observed);
     free(c->manifests_error);
+    free(c->findings);
     free(c->upstream_ca);
     sd_event_source_unref(c->wake);
     sd_event_source_unref(c->retry);
@@ -392,6 +394,9 @@ struct err *controller_run(const struct controller_options *opt, int *ret_exit)
 static void add_plan(const struct worker *w, struct str *text, json_t *list)
 {
     str_addf(text, "%s:\n", w->name);
+    const struct catalog_entry *e = catalog_find(&w->c->catalog, w->name);
+    if (e && e->message)
+        str_addf(text, "  ! %s\n", e->message);
     if (w->secrets_problem || w->unsupported || w->problem)
         str_addf(text, "  ! %s\n",
                  w->secrets_problem ? w->secrets_problem

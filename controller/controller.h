@@ -90,7 +90,7 @@ struct controller {
     struct catalog catalog;
     bool manifests_known;  /* one whole listing has succeeded */
     char *manifests_error; /* why the last one didn't */
-    size_t broken_files;
+    char *findings;        /* of the last one, a line each; NULL: none */
 
     struct memory memory;
     struct observed *observed; /* the last; NULL before the first */

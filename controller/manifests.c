@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { FINDINGS_MAX = 16 << 20 };
+
 static void note_unreadable(struct controller *c, const struct err *e)
 {
     if (c->manifests_error && strcmp(c->manifests_error, err_message(e)) == 0)
@@ -20,21 +22,30 @@ static void note_unreadable(struct controller *c, const struct err *e)
            err_message(e));
 }
 
+/* Told once, until they change. */
 static void note_findings(struct controller *c, const struct manifest_set *set)
 {
     struct diag_list all = {0};
+    struct str text;
     manifest_set_diags(set, &all);
-    if (all.len != c->broken_files) {
-        for (size_t i = 0; i < all.len; i++) {
-            struct str line;
-            str_init(&line, 4096);
-            diag_format(&all.items[i], &line);
-            log_at(LOG_WARN, "manifest %s", line.p);
-            str_done(&line);
-        }
+    str_init(&text, FINDINGS_MAX);
+    for (size_t i = 0; i < all.len; i++) {
+        diag_format(&all.items[i], &text);
+        str_addc(&text, '\n');
     }
-    c->broken_files = all.len;
+    bool any = all.len > 0;
     free(all.items);
+    char *now = str_take(&text);
+    if (!now)
+        now = xstrdup("more findings than can be told\n");
+    if (any && (!c->findings || strcmp(now, c->findings) != 0)) {
+        char *rest = now;
+        for (char *end = strchr(rest, '\n'); end; rest = end + 1, end = strchr(rest, '\n'))
+            log_at(LOG_WARN, "manifest %.*s", (int)(end - rest), rest);
+    }
+    free(c->findings);
+    c->findings = any ? TAKE_PTR(now) : NULL;
+    free(now);
 }
 
 void manifests_load(struct controller *c)

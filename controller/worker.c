@@ -172,6 +172,18 @@ static void forget_failures(struct worker *w)
     set_text(&w->problem, NULL);
 }
 
+/* Names and addresses came free: who waits for some may go on. */
+static void wake_held(struct controller *c)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        struct worker *w = c->workers[i];
+        if (w->plan && w->plan->hold) {
+            w->needs_look = c->looks_started + 1;
+            worker_poke(w);
+        }
+    }
+}
+
 /* The bottle is gone from both sides: so is our record of it. */
 static void bury(struct worker *w)
 {
@@ -188,6 +200,7 @@ static void bury(struct worker *w)
     }
     catalog_drop(&c->catalog, w->name);
     worker_drop(w);
+    wake_held(c);
     report_changed(c);
 }
 

@@ -153,6 +153,8 @@ static char *missing_part(const struct status_input *in)
 
 static struct verdict ready(const struct status_input *in, const struct conditions *sofar)
 {
+    if (in->entry && !in->entry->bottle)
+        return no("Invalid", xstrdup("there is no accepted manifest yet; see SpecAccepted"));
     if (in->suspended)
         return no("Suspended", xstrdup("suspended: it is left as it is"));
     if (in->unsupported)

@@ -91,6 +91,17 @@ LIBS_controller := $(B)/libcontroller.a $(LIBS_reconcile)
 .PHONY: all
 all: $(B)/bottler build/bottler
 
+# The agent's launcher runs inside containers of any image, so it is static and has none of a mode's flags;
+# the render library carries its bytes.
+LAUNCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -include spec/base/banned.h $(WARN) \
+  $(if $(IS_CLANG),$(WARN_CLANG),$(WARN_GCC)) $(if $(WERROR),-Werror) -Os -D_FORTIFY_SOURCE=3 -fstack-protector-strong
+LAUNCH_LDFLAGS := -static -s -Wl,--build-id=none,-z,relro,-z,noexecstack
+$(B)/launch: sidecars/agent/launch.c spec/base/banned.h Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LAUNCH_CFLAGS) $(LAUNCH_LDFLAGS) -o $@ $<
+$(B)/render/launcher.o: $(B)/launch
+$(B)/render/launcher.o: ALL_CFLAGS += -DBOTTLER_LAUNCH='"$(B)/launch"'
+
 define layer_rule
 $(B)/lib$(1).a: $(call obj,$(SRC_$(1)))
 	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
@@ -137,12 +148,12 @@ check-unit: build/bottler $(UNIT_BIN) $(FUZZ_BIN)
 check-e2e: build/bottler images
 	@MODE=$(MODE) tests/run e2e:$(B)/bottler
 images:
-	@tests/rig/images.sh
+	@RIG_PIPELOCK_OPTIONAL=1 tests/rig/images.sh
 demo: build/bottler
 	@BOTTLER=$(B)/bottler tests/rig/demo.sh
 
 .PHONY: lint format
-C_FILES := $(wildcard */*.c */*.h spec/base/*.c spec/base/*.h tests/*/*.c tests/*/*.h tests/unit/*/*.c tests/unit/*/*.h)
+C_FILES := $(wildcard */*.c */*.h sidecars/*/*.c spec/base/*.c spec/base/*.h tests/*/*.c tests/*/*.h tests/unit/*/*.c tests/unit/*/*.h)
 lint:
 	@tests/lint.sh
 format:

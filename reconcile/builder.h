@@ -19,6 +19,8 @@ struct builder {
     bool waiting; /* a role can't be brought up now, so what depends on it isn't started either */
 };
 
+/* reconcile/view.c: is it attached to exactly the networks of its role, and no other? */
+bool view_nets_ok(const struct bottle_view *v, const struct observed_container *c);
 /* reconcile/diff_role.c: one role of a wanted bottle. */
 void build_role(struct builder *b, const struct desired_container *want);
 /* reconcile/diff_gone.c: everything of a bottle that no manifest wants. */

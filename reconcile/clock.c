@@ -75,6 +75,10 @@ bool clock_parse(const char *text, int64_t *ret_s, uint32_t *ret_ns)
     int64_t offset = 0;
     if (!zone(p, &offset) || !month || !day)
         return false;
+    struct tm date = {.tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day};
+    (void)timegm(&date); /* brings the 30th of February to March */
+    if (date.tm_mday != (int)day)
+        return false;
     struct tm tm = {.tm_year = (int)year - 1900,
                     .tm_mon = (int)month - 1,
                     .tm_mday = (int)day,

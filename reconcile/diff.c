@@ -94,6 +94,24 @@ static void build_volumes(struct builder *b)
     }
 }
 
+/* Of roles that the manifest had once. */
+static void build_unwanted(struct builder *b)
+{
+    const struct observed *o = b->in->observed;
+    for (size_t i = 0; i < o->containers_len; i++) {
+        const struct observed_container *c = &o->containers[i];
+        if (!c->proven || strcmp(c->owner.bottle, b->in->bottle) != 0 ||
+            desired_find(b->in->desired, c->role))
+            continue;
+        plan_add(b->plan, &(struct step_init){.kind = STEP_CTR_REMOVE,
+                                              .role = c->role,
+                                              .next = c->next,
+                                              .object = c->owner.self,
+                                              .id = c->id,
+                                              .cause = "the manifest doesn't ask for it any more"});
+    }
+}
+
 static void build_wanted(struct builder *b)
 {
     const struct desired *d = b->in->desired;
@@ -103,6 +121,22 @@ static void build_wanted(struct builder *b)
     build_volumes(b);
     for (size_t i = 0; i < d->containers_len; i++)
         build_role(b, &d->containers[i]);
+    build_unwanted(b);
+}
+
+static void add_scan(struct plan *p, enum role role, const char *name, const char *id)
+{
+    int inspect = plan_add(p, &(struct step_init){.kind = STEP_CTR_INSPECT,
+                                                  .role = role,
+                                                  .object = name,
+                                                  .id = id,
+                                                  .cause = "which log lines are of this run?"});
+    int scan = plan_add(p, &(struct step_init){.kind = STEP_CTR_SCAN,
+                                               .role = role,
+                                               .object = name,
+                                               .id = id,
+                                               .cause = "which policy does it run?"});
+    plan_after(p, scan, inspect);
 }
 
 /* Nothing is decided on what isn't known: when something must be looked up first, the plan is just
@@ -128,11 +162,7 @@ static struct plan *lookups_first(struct builder *b)
         enum role role = ROLE_COUNT;
         bool known = role_parse(role_text, &role);
         if (known)
-            plan_add(reads, &(struct step_init){.kind = STEP_CTR_SCAN,
-                                                .role = role,
-                                                .object = b->view.roles[role].container->name,
-                                                .id = id,
-                                                .cause = "which policy does it run?"});
+            add_scan(reads, role, b->view.roles[role].container->name, id);
     }
     plan_free(b->plan);
     return reads;

@@ -119,7 +119,8 @@ static void build_create(struct builder *b, struct target *t)
     int image = build_image(b, t->want);
     int s = add(b, t, (struct step_init){.kind = STEP_CTR_CREATE, .detail = t->want->image_ref});
     plan_after(b->plan, s, image);
-    plan_after(b->plan, s, b->vol_step);
+    if (t->want->role == ROLE_AGENT)
+        plan_after(b->plan, s, b->vol_step);
     after_networks(b, t->want, s);
     build_secondary_nets(b, t);
     build_upload(b, t);
@@ -137,8 +138,6 @@ static void after_prerequisites(struct builder *b, enum role role, int step)
 static void build_start(struct builder *b, struct target *t, bool again)
 {
     enum role role = t->want->role;
-    if (b->waiting && role == ROLE_AGENT)
-        return; /* never before both keys are confirmed */
     if (t->want->config_hash)
         add(b, t,
             (struct step_init){.kind = STEP_CLOCK,
@@ -185,7 +184,8 @@ static void build_replace(struct builder *b, const struct desired_container *wan
 {
     const struct observed_container *waiting = find_next(b, want->role);
     struct target t = {.want = want, .next = true, .cause = cause, .last = STEP_NONE};
-    if (waiting && same_spec(want, waiting) && waiting->state == RUN_CREATED) {
+    if (waiting && same_spec(want, waiting) && waiting->state == RUN_CREATED &&
+        view_nets_ok(&b->view, waiting)) {
         t.id = waiting->id;
         build_upload(b, &t);
     } else {
@@ -194,8 +194,12 @@ static void build_replace(struct builder *b, const struct desired_container *wan
                 build_remove(b, waiting, want, "left by an interrupted replacement", STEP_NONE);
         build_create(b, &t);
     }
-    if (old)
+    if (old) {
+        int first = (int)b->plan->steps_len;
         t.last = build_remove(b, old, want, cause, t.last);
+        after_prerequisites(b, want->role,
+                            first); /* else it would be gone for as long as they take */
+    }
     add(b, &t, (struct step_init){.kind = STEP_CTR_RENAME});
     t.next = false;
     build_start(b, &t, false);
@@ -207,6 +211,13 @@ static void build_fresh(struct builder *b, const struct desired_container *want,
     struct target t = {.want = want, .cause = cause, .last = after};
     build_create(b, &t);
     build_start(b, &t, false);
+}
+
+/* A stopped container that is of no use: gone first, then made anew. */
+static void build_again(struct builder *b, const struct desired_container *want,
+                        const struct observed_container *c, const char *cause)
+{
+    build_fresh(b, want, cause, build_remove(b, c, want, cause, STEP_NONE));
 }
 
 static bool wants_network(const struct builder *b, const struct desired_container *want,
@@ -288,6 +299,10 @@ static void build_running(struct builder *b, const struct desired_container *wan
 {
     struct target t = {.want = want, .id = c->id, .cause = "repair", .last = STEP_NONE};
     const struct role_view *v = &b->view.roles[want->role];
+    if (want->config_hash && v->policy && v->policy->failed >= RELOADS_BEFORE_REPLACE) {
+        build_replace(b, want, c, "it does not confirm its policy");
+        return;
+    }
     if (!v->nets_ok)
         build_attachments(b, &t, c);
     if (c->state == RUN_PAUSED)
@@ -299,10 +314,7 @@ static void build_running(struct builder *b, const struct desired_container *wan
         str_list_add_take(&b->scans, xasprintf("%s %s", role_info(want->role)->name, c->id));
         return;
     }
-    if (v->policy->failed >= RELOADS_BEFORE_REPLACE)
-        build_replace(b, want, c, "it does not confirm its policy");
-    else
-        build_reload(b, &t, v->policy);
+    build_reload(b, &t, v->policy);
 }
 
 /* May it be started again now, and should it be at all? */
@@ -334,11 +346,14 @@ static void build_stopped(struct builder *b, const struct desired_container *wan
                        .id = c->id,
                        .last = STEP_NONE,
                        .cause = ran ? "it ended" : "an interrupted start"};
+    if (memory_unstartable(b->in->memory, c->id)) {
+        build_again(b, want, c, "the engine can't start it any more");
+        return;
+    }
     if (!b->view.roles[want->role].nets_ok) {
         if (!ran || want->role != ROLE_AGENT) {
             /* Nothing in it is worth keeping, and its endpoints are stale. */
-            build_fresh(b, want, "stopped, and off its networks",
-                        build_remove(b, c, want, "stopped, and off its networks", STEP_NONE));
+            build_again(b, want, c, "stopped, and off its networks");
             return;
         }
         build_attachments(b, &t, c);
@@ -361,8 +376,7 @@ static void build_existing(struct builder *b, const struct desired_container *wa
         build_stopped(b, want, c);
         return;
     case RUN_DEAD:
-        build_fresh(b, want, "the engine could not remove it",
-                    build_remove(b, c, want, "dead", STEP_NONE));
+        build_again(b, want, c, "dead: the engine could not remove it");
         return;
     case RUN_REMOVING:
         b->waiting = true;
@@ -371,11 +385,21 @@ static void build_existing(struct builder *b, const struct desired_container *wa
     }
 }
 
+/* An agent can't start before both keys are confirmed: until they can be, it stays as it is. */
+static bool waits_for_keys(const struct builder *b, const struct desired_container *want,
+                           const struct observed_container *c, bool as_wanted)
+{
+    bool runs = c && (c->state == RUN_RUNNING || c->state == RUN_PAUSED);
+    return b->waiting && want->role == ROLE_AGENT && !(as_wanted && runs);
+}
+
 void build_role(struct builder *b, const struct desired_container *want)
 {
     const struct observed_container *c = b->view.roles[want->role].container;
     const struct observed_container *waiting = find_next(b, want->role);
     bool as_wanted = c && same_spec(want, c);
+    if (waits_for_keys(b, want, c, as_wanted))
+        return;
     if (!as_wanted && image_is_out_of_reach(b, want))
         return;
     if (!c && !waiting) {

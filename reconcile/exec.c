@@ -41,10 +41,11 @@ struct exec *exec_free(struct exec *x)
     free(x->state);
     for (int i = 0; i < NET_COUNT; i++)
         free(x->net_id[i]);
-    for (int i = 0; i < ROLE_COUNT; i++)
+    for (int i = 0; i < ROLE_COUNT; i++) {
         free(x->ctr_id[i]);
+        free(x->since[i]);
+    }
     free(x->roots);
-    free(x->since);
     err_free(x->error);
     free(x);
     return NULL;
@@ -87,6 +88,17 @@ static bool needless(const struct exec *x, const struct step *s)
     return s->kind == STEP_CTR_ROOTS && x->roots;
 }
 
+/* From here on it may have happened, whatever is answered. */
+static void note_sent(struct exec *x, const struct step *s, uint64_t now_ns)
+{
+    if (s->kind == STEP_CTR_START && s->again)
+        memory_note_restart(x->memory, s->object, now_ns);
+    if (s->kind == STEP_CTR_START)
+        memory_forget_policy(x->memory, exec_container_id(x, s));
+    else if (s->kind == STEP_CTR_UPLOAD && s->hot_only)
+        memory_void_policy(x->memory, exec_container_id(x, s));
+}
+
 bool exec_next(struct exec *x, uint64_t now_ns, struct exec_request *ret)
 {
     for (size_t i = 0; i < x->plan->steps_len; i++) {
@@ -104,8 +116,7 @@ bool exec_next(struct exec *x, uint64_t now_ns, struct exec_request *ret)
             fail(x, (int)i, e);
             continue;
         }
-        if (s->kind == STEP_CTR_START && s->again)
-            memory_note_restart(x->memory, s->object, now_ns);
+        note_sent(x, s, now_ns);
         x->state[i] = STEP_SENT;
         return true;
     }

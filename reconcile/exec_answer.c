@@ -34,7 +34,9 @@ static struct err *image_answer(struct exec *x, const struct step *s, const stru
         return s->deps_len ? response_check(r, what) : NULL; /* a bare lookup may find nothing */
     }
     TRY(response_check(r, what));
-    TRY_CTX(image_info_parse(s->object, r->body, &info), "%s", what);
+    AUTO_ERR unreadable = image_info_parse(s->object, r->body, &info);
+    if (unreadable)
+        return err_new(ERR_UNAVAILABLE, "%s: %s", what, err_message(unreadable));
     memory_put_image(x->memory, &info, now_ns);
     return NULL;
 }
@@ -52,7 +54,7 @@ static struct err *net_create_answer(struct exec *x, const struct step *s, const
                                      const char *what)
 {
     struct cidr c;
-    if (!r->error && r->status == 403 && cidr_parse(s->detail, &c))
+    if (!r->error && r->status == 403 && response_says(r, "overlap") && cidr_parse(s->detail, &c))
         cidr_set_add(&x->memory->refused,
                      c); /* overlaps what no list shows: the next plan takes another */
     TRY(response_check(r, what));
@@ -94,6 +96,29 @@ static struct err *net_remove_answer(struct exec *x, const struct step *s, const
     return response_check(r, what);
 }
 
+/* Creating a volume that is there already succeeds, whoever made it. */
+static struct err *volume_answer(const struct exec *x, const struct step *s,
+                                 const struct response *r, const char *what)
+{
+    TRY(response_check(r, what));
+    json_t *v = json_loadb(r->body.p, r->body.n, 0, NULL);
+    json_t *labels = json_object_get(v, "Labels");
+    const char *self = json_string_value(json_object_get(labels, LABEL_SELF));
+    const char *installation = json_string_value(json_object_get(labels, LABEL_INSTALLATION));
+    bool ours = self && s->object && strcmp(self, s->object) == 0 && installation &&
+                strcmp(installation, x->desired->installation) == 0;
+    bool known = json_object_get(v, "Name") != NULL;
+    json_decref(v);
+    if (!known)
+        return err_new(ERR_UNAVAILABLE, "%s: the engine's answer has no Name", what);
+    if (!ours)
+        return err_new(ERR_CONFLICT,
+                       "%s: a volume of that name exists that this installation did not make: "
+                       "remove it, or use another --instance",
+                       what);
+    return NULL;
+}
+
 static struct err *create_answer(struct exec *x, const struct step *s, const struct response *r,
                                  const char *what)
 {
@@ -110,6 +135,24 @@ static struct err *create_answer(struct exec *x, const struct step *s, const str
     return take_id(r, "Id", what, &x->ctr_id[s->role]);
 }
 
+static struct err *start_answer(struct exec *x, const struct step *s, const struct response *r,
+                                const char *what)
+{
+    if (!r->error && r->status == 404)
+        memory_put_unstartable(x->memory, exec_container_id(x, s));
+    return response_check(r, what);
+}
+
+static struct err *remove_answer(struct exec *x, const struct step *s, const struct response *r,
+                                 const char *what)
+{
+    bool gone = !r->error && r->status == 404;
+    struct err *e = gone ? NULL : response_check(r, what);
+    if (!e)
+        memory_forget_unstartable(x->memory, s->id);
+    return e;
+}
+
 static struct err *roots_answer(struct exec *x, const struct response *r, const char *what)
 {
     if (!r->error && r->status == 404)
@@ -117,11 +160,12 @@ static struct err *roots_answer(struct exec *x, const struct response *r, const 
     TRY(response_check(r, what));
     AUTO_ERR e = tar_read_first(r->body, ROOTS_MAX, &x->roots, &x->roots_n);
     if (e && err_kind(e) != ERR_NOT_FOUND)
-        return TAKE_PTR(e);
+        return err_new(ERR_UNAVAILABLE, "%s: %s", what, err_message(e));
     return NULL;
 }
 
-static struct err *clock_answer(struct exec *x, const struct response *r, const char *what)
+static struct err *clock_answer(struct exec *x, const struct step *s, const struct response *r,
+                                const char *what)
 {
     TRY(response_check(r, what));
     json_t *v = json_loadb(r->body.p, r->body.n, 0, NULL);
@@ -130,8 +174,30 @@ static struct err *clock_answer(struct exec *x, const struct response *r, const 
     json_decref(v);
     if (!since)
         return err_new(ERR_UNAVAILABLE, "%s: the engine's SystemTime can't be read", what);
-    free(x->since);
-    x->since = since;
+    free(x->since[s->role]);
+    x->since[s->role] = since;
+    return NULL;
+}
+
+/* The last run's end; an engine says year 1 when there was none. */
+static struct err *inspect_answer(struct exec *x, const struct step *s, const struct response *r,
+                                  const char *what)
+{
+    if (!r->error && r->status == 404)
+        return NULL; /* gone: the next look sees it */
+    TRY(response_check(r, what));
+    json_t *v = json_loadb(r->body.p, r->body.n, 0, NULL);
+    const char *at = json_string_value(json_object_get(json_object_get(v, "State"), "FinishedAt"));
+    char *since = at ? clock_since(at) : NULL;
+    json_decref(v);
+    if (!since)
+        return err_new(ERR_UNAVAILABLE, "%s: the engine's FinishedAt can't be read", what);
+    free(x->since[s->role]);
+    x->since[s->role] = since;
+    if (*since == '-') {
+        free(since);
+        x->since[s->role] = NULL;
+    }
     return NULL;
 }
 
@@ -148,8 +214,12 @@ static struct err *confirm_answer(struct exec *x, int step, const struct respons
         memory_put_policy(x->memory, id, c->config_hash, c->generation);
         return NULL;
     }
-    memory_policy_failed(x->memory, id);
     AUTO_ERR transport = response_check(r, what);
+    /* A log that couldn't be followed says nothing against the proxy: it is read again. */
+    if (transport && err_kind(transport) != ERR_TIMEOUT)
+        memory_forget_policy(x->memory, id);
+    else
+        memory_policy_failed(x->memory, id);
     const char *end = !transport                           ? "it ended"
                       : err_kind(transport) == ERR_TIMEOUT ? "no confirmation came in time"
                                                            : err_message(transport);
@@ -182,7 +252,6 @@ static bool already_so(const struct step *s, const struct response *r)
     case STEP_NET_DISCONNECT:
         return r->status == 404 || response_says(r, "is not connected to");
     case STEP_VOL_REMOVE:
-    case STEP_CTR_REMOVE:
     case STEP_CTR_STOP:
         return r->status == 404;
     case STEP_CTR_UNPAUSE:
@@ -210,12 +279,20 @@ struct err *exec_answer(struct exec *x, int step, const struct response *r, uint
         return net_inspect_answer(x, s, r, what);
     case STEP_NET_REMOVE:
         return net_remove_answer(x, s, r, what);
+    case STEP_VOL_CREATE:
+        return volume_answer(x, s, r, what);
     case STEP_CTR_CREATE:
         return create_answer(x, s, r, what);
+    case STEP_CTR_START:
+        return start_answer(x, s, r, what);
+    case STEP_CTR_REMOVE:
+        return remove_answer(x, s, r, what);
     case STEP_CTR_ROOTS:
         return roots_answer(x, r, what);
     case STEP_CLOCK:
-        return clock_answer(x, r, what);
+        return clock_answer(x, s, r, what);
+    case STEP_CTR_INSPECT:
+        return inspect_answer(x, s, r, what);
     case STEP_CTR_CONFIRM:
         return confirm_answer(x, step, r, what);
     case STEP_CTR_SCAN:

@@ -20,7 +20,7 @@ struct exec {
     char *ctr_id[ROLE_COUNT]; /* made by this plan */
     char *roots;              /* the agent image's own trust store */
     size_t roots_n;
-    char *since; /* the engine's clock, "seconds.nanoseconds" */
+    char *since[ROLE_COUNT]; /* the engine's clock before it was started or told, "s.ns" */
     struct err *error;
     int error_step;
 };

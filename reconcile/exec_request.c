@@ -29,15 +29,7 @@ static const struct desired_container *want_of(const struct exec *x, const struc
 
 static void add_escaped(struct str *out, const char *text)
 {
-    for (; *text; text++) {
-        char c = *text;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     strchr("-._~/:@", c);
-        if (plain)
-            str_addc(out, c);
-        else
-            str_addf(out, "%%%02X", (unsigned)(unsigned char)c);
-    }
+    str_add_url(out, sv_of(text), "/:@");
 }
 
 /* "/containers/<id><rest>" */
@@ -81,8 +73,14 @@ static struct err *create_body(struct exec *x, const struct step *s, struct exec
         if (role_info(s->role)->nets & 1U << n && !x->net_id[n])
             return err_new(ERR_CONFLICT, "network '%s' is gone", x->desired->networks[n].name);
     }
-    TRY(docker_container_body(want, &image->info, (const char *const *)x->net_id, x->caps,
-                              &q->body));
+    const char *nets[NET_COUNT];
+    memcpy(nets, x->net_id, sizeof(nets));
+    /* Where names are unique, the network mode is a name, which outlives the network: newer engines
+     * connect and start nothing whose mode is the id of a network that is gone. */
+    enum net primary = role_info(s->role)->primary;
+    if (x->caps->multi_endpoint)
+        nets[primary] = x->desired->networks[primary].name;
+    TRY(docker_container_body(want, &image->info, nets, x->caps, &q->body));
     q->body_n = strlen(q->body);
     return NULL;
 }
@@ -177,12 +175,14 @@ static void build_log(struct exec *x, const struct step *s, struct exec_request 
 {
     q->method = "GET";
     q->answer = ANSWER_LOG;
+    const char *since = x->since[s->role];
     container_path(x, s, path, "/logs?stdout=1&stderr=1");
+    str_addf(path, "&since=%s", since ? since : "0");
     if (s->kind == STEP_CTR_SCAN) {
         q->timeout_ms = SCAN_MS;
         return;
     }
-    str_addf(path, "&follow=1&since=%s", x->since ? x->since : "0");
+    str_add(path, "&follow=1");
     bool reload = false;
     for (unsigned d = 0; d < s->deps_len; d++)
         reload = reload || x->plan->steps[s->deps[d]].kind == STEP_CTR_SIGNAL;
@@ -208,6 +208,10 @@ static struct err *build_container(struct exec *x, const struct step *s, struct 
         q->method = "PUT";
         container_path(x, s, path, "/archive?path=/");
         return upload_body(x, s, q);
+    case STEP_CTR_INSPECT:
+        q->method = "GET";
+        container_path(x, s, path, "/json");
+        return NULL;
     case STEP_CTR_START:
         container_path(x, s, path, "/start");
         return NULL;
@@ -273,6 +277,7 @@ static struct err *build(struct exec *x, const struct step *s, struct exec_reque
         build_log(x, s, q, path);
         return NULL;
     case STEP_CTR_CREATE:
+    case STEP_CTR_INSPECT:
     case STEP_CTR_ROOTS:
     case STEP_CTR_UPLOAD:
     case STEP_CTR_START:

@@ -26,6 +26,7 @@ void memory_done(struct memory *m)
     }
     free(m->busy);
     cidr_set_done(&m->refused);
+    str_list_done(&m->unstartable);
     *m = (struct memory){0};
 }
 
@@ -112,6 +113,31 @@ void memory_policy_failed(struct memory *m, const char *container_id)
     policy_slot(m, container_id)->failed++;
 }
 
+void memory_void_policy(struct memory *m, const char *container_id)
+{
+    struct known_policy *k = policy_slot(m, container_id);
+    free(k->config_hash);
+    free(k->generation);
+    k->config_hash = NULL;
+    k->generation = NULL;
+}
+
+static void policy_done(struct known_policy *k)
+{
+    free(k->container_id);
+    free(k->config_hash);
+    free(k->generation);
+}
+
+void memory_forget_policy(struct memory *m, const char *container_id)
+{
+    struct known_policy *k = find_policy(m, container_id);
+    if (!k)
+        return;
+    policy_done(k);
+    *k = m->policies[--m->policies_len];
+}
+
 void memory_keep_policies(struct memory *m, const struct str_list *ids)
 {
     size_t kept = 0;
@@ -121,9 +147,7 @@ void memory_keep_policies(struct memory *m, const struct str_list *ids)
             m->policies[kept++] = *k;
             continue;
         }
-        free(k->container_id);
-        free(k->config_hash);
-        free(k->generation);
+        policy_done(k);
     }
     m->policies_len = kept;
 }
@@ -164,6 +188,29 @@ void memory_forget_restart(struct memory *m, const char *name)
         return;
     free(k->name);
     *k = m->restarts[--m->restarts_len];
+}
+
+bool memory_unstartable(const struct memory *m, const char *container_id)
+{
+    return str_list_has(&m->unstartable, container_id);
+}
+
+void memory_put_unstartable(struct memory *m, const char *container_id)
+{
+    if (!memory_unstartable(m, container_id))
+        str_list_add(&m->unstartable, container_id);
+}
+
+void memory_forget_unstartable(struct memory *m, const char *container_id)
+{
+    struct str_list *l = &m->unstartable;
+    for (size_t i = 0; i < l->len; i++) {
+        if (strcmp(l->items[i], container_id) != 0)
+            continue;
+        free(l->items[i]);
+        l->items[i] = l->items[--l->len];
+        return;
+    }
 }
 
 static struct known_busy *find_busy(const struct memory *m, const char *net_id)

@@ -44,6 +44,7 @@ struct known_busy {
 };
 
 struct memory {
+    struct str_list unstartable; /* ids of containers whose networks the engine can't find */
     struct known_image *images;
     size_t images_len;
     struct known_policy *policies;
@@ -71,6 +72,11 @@ const struct known_policy *memory_policy(const struct memory *m, const char *con
 void memory_put_policy(struct memory *m, const char *container_id, const char *config_hash,
                        const char *generation);
 void memory_policy_failed(struct memory *m, const char *container_id);
+/* It has been given other files: what it runs isn't known until it says so. Failures stay counted.
+ */
+void memory_void_policy(struct memory *m, const char *container_id);
+/* It starts anew. */
+void memory_forget_policy(struct memory *m, const char *container_id);
 /* Forgets the policies of containers that aren't in `ids` any more. */
 void memory_keep_policies(struct memory *m, const struct str_list *ids);
 
@@ -79,6 +85,12 @@ const struct known_restart *memory_restart(const struct memory *m, const char *n
  * unless it ran for a minute. */
 void memory_note_restart(struct memory *m, const char *name, uint64_t now_ns);
 void memory_forget_restart(struct memory *m, const char *name);
+
+/* The engine keeps the ids of a container's networks; one that is gone makes it useless for good.
+ */
+bool memory_unstartable(const struct memory *m, const char *container_id);
+void memory_put_unstartable(struct memory *m, const char *container_id);
+void memory_forget_unstartable(struct memory *m, const char *container_id);
 
 const struct known_busy *memory_busy(const struct memory *m, const char *net_id);
 /* `attached` NULL: not looked yet; else its contents are taken. */

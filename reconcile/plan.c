@@ -31,6 +31,7 @@ static const struct kind_info *kind_info(enum step_kind k)
         [STEP_CTR_START] = {"container.start", '~', true},
         [STEP_CTR_SIGNAL] = {"container.reload", '~', true},
         [STEP_CTR_CONFIRM] = {"container.confirm", '?', false},
+        [STEP_CTR_INSPECT] = {"container.inspect", '?', false},
         [STEP_CTR_SCAN] = {"container.scan", '?', false},
         [STEP_CTR_UNPAUSE] = {"container.unpause", '~', true},
         [STEP_CTR_STOP] = {"container.stop", '~', true},

@@ -30,6 +30,7 @@ enum step_kind {
     STEP_CTR_START,
     STEP_CTR_SIGNAL,  /* HUP: reload */
     STEP_CTR_CONFIRM, /* follow its log until it names the hash it runs */
+    STEP_CTR_INSPECT, /* when its last run ended: older log lines say nothing of this one */
     STEP_CTR_SCAN,    /* read its log for the hash it runs */
     STEP_CTR_UNPAUSE,
     STEP_CTR_STOP,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "reconcile/diff.h"
+#include "reconcile/builder.h"
 
 #include "spec/base/xalloc.h"
 
@@ -19,8 +19,7 @@ static bool attached(const struct observed_container *c, const char *net_id)
     return false;
 }
 
-/* Exactly the networks of its role, no other. */
-static bool nets_ok(const struct bottle_view *v, const struct observed_container *c)
+bool view_nets_ok(const struct bottle_view *v, const struct observed_container *c)
 {
     unsigned want = role_info(c->role)->nets;
     size_t n = 0;
@@ -68,7 +67,7 @@ void bottle_view(const struct observed *o, const struct memory *m, const char *b
         if (!of_bottle(&c->owner, c->proven, bottle) || c->next)
             continue;
         ret->roles[c->role] = (struct role_view){
-            .container = c, .policy = memory_policy(m, c->id), .nets_ok = nets_ok(ret, c)};
+            .container = c, .policy = memory_policy(m, c->id), .nets_ok = view_nets_ok(ret, c)};
     }
 }
 

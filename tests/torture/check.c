@@ -58,6 +58,8 @@ static void check_container(struct model *m, const struct desired *d,
         model_violate(m, "%s runs another policy than wanted", want->name);
     if (want->config_hash && !k->told)
         model_violate(m, "%s has not told its policy", want->name);
+    if (k->state != RUN_RUNNING)
+        return; /* it rests: whatever was done to it meanwhile is looked at when it runs again */
     check_ends(m, k, d, want->role);
     check_files(m, k, want);
 }
@@ -98,8 +100,8 @@ static void check_subnets(struct model *m)
 {
     for (size_t i = 0; i < m->nets_len; i++) {
         for (size_t k = i + 1; k < m->nets_len; k++) {
-            struct cidr a;
-            struct cidr b;
+            struct cidr a = {0};
+            struct cidr b = {0};
             if (cidr_parse(m->nets[i]->subnet, &a) && cidr_parse(m->nets[k]->subnet, &b) &&
                 cidr_overlap(a, b))
                 model_violate(m, "networks %s and %s overlap", m->nets[i]->name, m->nets[k]->name);

@@ -178,6 +178,18 @@ static void wreck_next_alone(struct model *m, const struct scenario *s)
     model_drop_container(m, victim(m, s->role));
 }
 
+/* A sidecar that an earlier manifest asked for, on the agent's network and on the way out. */
+static void wreck_unwanted(struct model *m, const struct scenario *s)
+{
+    json_t *labels = XNN(json_deep_copy(victim(m, s->role)->labels));
+    json_object_set_new(labels, LABEL_ROLE, json_string("git-gate"));
+    json_object_set_new(labels, LABEL_SELF, json_string("bottler.demo.git-gate"));
+    struct model_container *k =
+        model_make_container(m, "bottler.demo.git-gate", labels, RUN_RUNNING);
+    model_attach(k, net_of(m, NET_AGENT));
+    model_attach(k, net_of(m, NET_OUT));
+}
+
 #define P ROLE_PIPELOCK
 #define E ROLE_EGRESS
 #define A ROLE_AGENT
@@ -246,6 +258,8 @@ const struct scenario scenarios[] = {
     {"only a replacement of pipelock", V_BASE, V_BASE, wreck_next_alone, P, NET_CHAIN, BIT(P)},
     {"only a replacement of egress", V_BASE, V_BASE, wreck_next_alone, E, NET_CHAIN, BIT(E)},
     {"left replacement and edit", V_BASE, V_ALL, wreck_next_created, A, NET_CHAIN, 0},
+    {"unwanted sidecar", V_BASE, V_BASE, wreck_unwanted, E, NET_AGENT, 0},
+    {"unwanted sidecar, removal", V_BASE, V_NONE, wreck_unwanted, E, NET_AGENT, 0},
     {"finished agent, route edit", V_NEVER, V_NEVER, wreck_finish, A, NET_CHAIN, BIT(A)},
 };
 const size_t scenarios_len = sizeof(scenarios) / sizeof(*scenarios);

@@ -20,7 +20,7 @@
 #include "tests/torture/variants.c"
 /* NOLINTEND(bugprone-suspicious-include) */
 
-enum { API_OLD = 41, API_NEW = 47, REPORTS = 200, TRACE_PASSES = 12, STRIDE = 5, SEEDS = 20 };
+enum { API_OLD = 41, API_NEW = 47, REPORTS = 200, TRACE_PASSES = 12, STRIDE = 8, SEEDS = 20 };
 
 /* One run's coordinates: what is printed when it fails, and what repeats it. */
 struct run {

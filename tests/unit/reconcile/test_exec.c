@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests and answers of a plan's execution, one at a time. */
+#include "reconcile/backoff.h"
+#include "reconcile/exec.h"
+#include "spec/base/xalloc.h"
+#include "tests/torture/variants.h"
+#include "tests/unit/support.h"
+
+/* NOLINTBEGIN(bugprone-suspicious-include): the parts of one test program. */
+#include "tests/torture/model.c"
+#include "tests/torture/model_api.c"
+#include "tests/torture/model_container.c"
+#include "tests/torture/model_proxy.c"
+#include "tests/torture/variants.c"
+/* NOLINTEND(bugprone-suspicious-include) */
+
+struct rig {
+    struct variants v;
+    struct memory memory;
+    struct engine_caps caps;
+    struct plan *plan;
+    struct exec *exec;
+    struct exec_request q;
+};
+
+static void set_up(struct rig *r)
+{
+    *r = (struct rig){.caps = {.api_minor = 47, .multi_endpoint = true}, .plan = plan_new("demo")};
+    variants_init(&r->v, "demo");
+}
+
+static int step(struct rig *r, struct step_init s)
+{
+    return plan_add(r->plan, &s);
+}
+
+static void begin(struct rig *r)
+{
+    char agent_id[] = "n-agent";
+    char chain_id[] = "n-chain";
+    const struct observed_network agent = {.id = agent_id};
+    const struct observed_network chain = {.id = chain_id};
+    const struct observed_network *nets[NET_COUNT] = {[NET_AGENT] = &agent, [NET_CHAIN] = &chain};
+    r->exec = exec_new(r->plan, r->v.of[V_BASE], nets, &r->memory, &r->caps);
+}
+
+static void tear_down(struct rig *r)
+{
+    exec_request_done(&r->q);
+    exec_free(r->exec);
+    plan_free(r->plan);
+    memory_done(&r->memory);
+    variants_done(&r->v);
+}
+
+static void next(struct rig *r)
+{
+    exec_request_done(&r->q);
+    assert_true(exec_next(r->exec, NS_PER_S, &r->q));
+}
+
+static void feed(struct rig *r, int status, const char *body)
+{
+    struct response a = {.status = status, .body = sv_of(body)};
+    exec_feed(r->exec, r->q.step, &a, NS_PER_S);
+}
+
+static void failed(const struct rig *r, enum err_kind kind, const char *part)
+{
+    const struct err *e = exec_error(r->exec);
+    assert_non_null(e);
+    if (err_kind(e) != kind || !strstr(err_message(e), part))
+        fail_msg("%s: %s", err_kind_name(err_kind(e)), err_message(e));
+    assert_true(exec_finished(r->exec));
+}
+
+/* One step, its request, and what comes of the answer. */
+static void test_requests(void **state)
+{
+    (void)state;
+    static const struct {
+        struct step_init s;
+        const char *method, *path;
+    } rows[] = {
+        {{.kind = STEP_IMAGE_INSPECT, .object = "a.example.com:5000/x/y:1"},
+         "GET",
+         "/images/a.example.com:5000/x/y:1/json"},
+        {{.kind = STEP_IMAGE_PULL, .object = "a.example.com:5000/x/y"},
+         "POST",
+         "/images/create?fromImage=a.example.com:5000/x/y&tag=latest"},
+        {{.kind = STEP_IMAGE_PULL, .object = "x:1.4"},
+         "POST",
+         "/images/create?fromImage=x&tag=1.4"},
+        {{.kind = STEP_IMAGE_PULL, .object = "a.example.com:5000/x:2@sha256:ab"},
+         "POST",
+         "/images/create?fromImage=a.example.com:5000/x&tag=sha256:ab"},
+        {{.kind = STEP_NET_CONNECT,
+          .role = ROLE_EGRESS,
+          .net = NET_CHAIN,
+          .object = "o",
+          .id = "c"},
+         "POST",
+         "/networks/n-chain/connect"},
+        {{.kind = STEP_NET_DISCONNECT, .object = "o", .id = "c", .detail = "n"},
+         "POST",
+         "/networks/n/disconnect"},
+        {{.kind = STEP_NET_REMOVE, .object = "o", .id = "n"}, "DELETE", "/networks/n"},
+        {{.kind = STEP_NET_INSPECT, .object = "o", .id = "n"}, "GET", "/networks/n"},
+        {{.kind = STEP_VOL_REMOVE, .object = "v"}, "DELETE", "/volumes/v"},
+        {{.kind = STEP_CTR_START, .object = "o", .id = "c"}, "POST", "/containers/c/start"},
+        {{.kind = STEP_CTR_STOP, .object = "o", .id = "c"}, "POST", "/containers/c/stop?t=10"},
+        {{.kind = STEP_CTR_SIGNAL, .object = "o", .id = "c"},
+         "POST",
+         "/containers/c/kill?signal=HUP"},
+        {{.kind = STEP_CTR_REMOVE, .object = "o", .id = "c"},
+         "DELETE",
+         "/containers/c?force=1&v=1"},
+        {{.kind = STEP_CTR_RENAME, .object = "bottler.demo.agent", .id = "c"},
+         "POST",
+         "/containers/c/rename?name=bottler.demo.agent"},
+        {{.kind = STEP_CTR_ROOTS, .role = ROLE_AGENT, .object = "o", .id = "c", .detail = "/a b&c"},
+         "GET",
+         "/containers/c/archive?path=/a%20b%26c"},
+        {{.kind = STEP_CTR_UPLOAD, .role = ROLE_EGRESS, .object = "o", .id = "c"},
+         "PUT",
+         "/containers/c/archive?path=/"},
+        {{.kind = STEP_CLOCK, .object = "o"}, "GET", "/info"},
+        {{.kind = STEP_CTR_INSPECT, .object = "o", .id = "c"}, "GET", "/containers/c/json"},
+        {{.kind = STEP_CTR_SCAN, .role = ROLE_EGRESS, .object = "o", .id = "c"},
+         "GET",
+         "/containers/c/logs?stdout=1&stderr=1&since=0"},
+        {{.kind = STEP_CTR_CONFIRM, .role = ROLE_EGRESS, .object = "o", .id = "c"},
+         "GET",
+         "/containers/c/logs?stdout=1&stderr=1&since=0&follow=1"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        step(&r, rows[i].s);
+        begin(&r);
+        next(&r);
+        assert_string_equal(r.q.method, rows[i].method);
+        assert_string_equal(r.q.path, rows[i].path);
+        exec_request_done(&r.q);
+        assert_false(exec_next(r.exec, NS_PER_S, &r.q));
+        assert_false(exec_finished(r.exec));
+        tear_down(&r);
+    }
+}
+
+/* 403 has several meanings; only an overlap says something of the subnet. */
+static void test_refused_subnet(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t refused;
+    } rows[] = {
+        {"{\"message\":\"Pool overlaps with other one on this address space\"}", 1},
+        {"{\"message\":\"invalid pool request: Pool overlaps with other one on this address "
+         "space\"}",
+         1},
+        {"{\"message\":\"cannot create network a (bta-0): conflicts with network b (bta-0): "
+         "networks have same bridge name\"}",
+         0},
+        {"{\"message\":\"plugin denied it\"}", 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        step(&r, (struct step_init){.kind = STEP_NET_CREATE,
+                                    .object = "bottler.demo.agent",
+                                    .detail = "10.213.0.0/28"});
+        begin(&r);
+        next(&r);
+        feed(&r, 403, rows[i].body);
+        failed(&r, ERR_CONFLICT, "network.create bottler.demo.agent");
+        assert_int_equal(r.memory.refused.len, rows[i].refused);
+        tear_down(&r);
+    }
+}
+
+/* Answers that say that it is so already are successes. */
+static void test_already_so(void **state)
+{
+    (void)state;
+    static const struct {
+        enum step_kind kind;
+        int status;
+        const char *body;
+        bool ok;
+    } rows[] = {
+        {STEP_NET_CONNECT, 403, "endpoint with name x already exists in network n", true},
+        {STEP_NET_CONNECT, 403, "forbidden", false},
+        {STEP_NET_CONNECT, 404, "network n not found", false},
+        {STEP_NET_DISCONNECT, 500, "container c is not connected to network n", true},
+        {STEP_NET_DISCONNECT, 404, "network n not found", true},
+        {STEP_NET_DISCONNECT, 500, "something else", false},
+        {STEP_NET_REMOVE, 404, "network n not found", true},
+        {STEP_NET_REMOVE, 403, "has active endpoints", false},
+        {STEP_NET_INSPECT, 404, "network n not found", true},
+        {STEP_VOL_REMOVE, 404, "no such volume", true},
+        {STEP_VOL_REMOVE, 409, "volume is in use", false},
+        {STEP_CTR_REMOVE, 404, "No such container: c", true},
+        {STEP_CTR_REMOVE, 409, "removal of container c is already in progress", false},
+        {STEP_CTR_STOP, 304, "", true},
+        {STEP_CTR_STOP, 404, "No such container: c", true},
+        {STEP_CTR_START, 304, "", true},
+        {STEP_CTR_START, 404, "network n not found", false},
+        {STEP_CTR_UNPAUSE, 500, "Container c is not paused", true},
+        {STEP_CTR_SIGNAL, 409, "Container c is not running", false},
+        {STEP_CTR_RENAME, 409, "Conflict. The container name is already in use", false},
+        {STEP_CTR_INSPECT, 404, "No such container: c", true},
+        {STEP_CTR_SCAN, 404, "No such container: c", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        AUTO_FREE char *body = xasprintf("{\"message\":\"%s\"}", rows[i].body);
+        step(&r, (struct step_init){.kind = rows[i].kind,
+                                    .role = ROLE_EGRESS,
+                                    .net = NET_CHAIN,
+                                    .object = "x",
+                                    .id = "c",
+                                    .detail = "n"});
+        begin(&r);
+        next(&r);
+        feed(&r, rows[i].status, body);
+        if ((exec_error(r.exec) == NULL) != rows[i].ok)
+            fail_msg("%s %d '%s'", step_kind_name(rows[i].kind), rows[i].status, rows[i].body);
+        assert_true(exec_finished(r.exec));
+        tear_down(&r);
+    }
+}
+
+/* A container whose network's id is gone can't ever start: that is kept in mind. */
+static void test_unstartable(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    step(&r, (struct step_init){.kind = STEP_CTR_START, .object = "x", .id = "c"});
+    int rm = step(&r, (struct step_init){.kind = STEP_CTR_REMOVE, .object = "y", .id = "d"});
+    memory_put_unstartable(&r.memory, "d");
+    begin(&r);
+    next(&r);
+    feed(&r, 404, "{\"message\":\"network 1234 not found\"}");
+    assert_true(memory_unstartable(&r.memory, "c"));
+    next(&r);
+    assert_int_equal(r.q.step, rm);
+    feed(&r, 204, "");
+    assert_false(memory_unstartable(&r.memory, "d"));
+    failed(&r, ERR_NOT_FOUND, "container.start x");
+    tear_down(&r);
+}
+
+static void test_foreign_volume(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum err_kind kind;
+        bool ok;
+    } rows[] = {
+        {"{\"Name\":\"bottler.demo.cache\",\"Labels\":{\"dev.bottler.self\":\"bottler.demo.cache\","
+         "\"dev.bottler.installation\":\"inst-1\"}}",
+         ERR_INTERNAL, true},
+        {"{\"Name\":\"bottler.demo.cache\",\"Labels\":{\"dev.bottler.self\":\"bottler.demo.cache\","
+         "\"dev.bottler.installation\":\"inst-2\"}}",
+         ERR_CONFLICT, false},
+        {"{\"Name\":\"bottler.demo.cache\",\"Labels\":null}", ERR_CONFLICT, false},
+        {"{\"Name\":\"bottler.de", ERR_UNAVAILABLE, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        step(&r, (struct step_init){.kind = STEP_VOL_CREATE, .object = "bottler.demo.cache"});
+        begin(&r);
+        next(&r);
+        feed(&r, 201, rows[i].body);
+        if (rows[i].ok)
+            assert_null(exec_error(r.exec));
+        else
+            failed(&r, rows[i].kind, "volume.create bottler.demo.cache");
+        tear_down(&r);
+    }
+}
+
+/* Each proxy's log is read from its own moment, whatever the other's request did in between. */
+static void test_own_clocks(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    int p = step(&r, (struct step_init){.kind = STEP_CLOCK, .role = ROLE_PIPELOCK, .object = "p"});
+    int e = step(&r, (struct step_init){.kind = STEP_CLOCK, .role = ROLE_EGRESS, .object = "e"});
+    int pc =
+        step(&r, (struct step_init){
+                     .kind = STEP_CTR_CONFIRM, .role = ROLE_PIPELOCK, .object = "p", .id = "c"});
+    plan_after(r.plan, pc, p);
+    plan_after(r.plan, pc, e);
+    begin(&r);
+    next(&r);
+    feed(&r, 200, "{\"SystemTime\":\"2026-11-22T06:29:53.000000005Z\"}");
+    next(&r);
+    feed(&r, 200, "{\"SystemTime\":\"2026-11-22T06:30:53Z\"}");
+    next(&r);
+    assert_string_equal(r.q.path,
+                        "/containers/c/logs?stdout=1&stderr=1&since=1795328993.000000005&follow=1");
+    tear_down(&r);
+}
+
+/* A scan reads what this run has logged, not what an earlier one did. */
+static void test_scan_of_this_run(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *finished, *since;
+    } rows[] = {
+        {"2026-11-22T06:29:53.5Z", "1795328993.500000000"},
+        {"0001-01-01T00:00:00Z", "0"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        int a =
+            step(&r, (struct step_init){
+                         .kind = STEP_CTR_INSPECT, .role = ROLE_EGRESS, .object = "e", .id = "c"});
+        int b = step(&r, (struct step_init){
+                             .kind = STEP_CTR_SCAN, .role = ROLE_EGRESS, .object = "e", .id = "c"});
+        plan_after(r.plan, b, a);
+        begin(&r);
+        next(&r);
+        AUTO_FREE char *body = xasprintf("{\"State\":{\"FinishedAt\":\"%s\"}}", rows[i].finished);
+        feed(&r, 200, body);
+        next(&r);
+        AUTO_FREE char *want =
+            xasprintf("/containers/c/logs?stdout=1&stderr=1&since=%s", rows[i].since);
+        assert_string_equal(r.q.path, want);
+        tear_down(&r);
+    }
+}
+
+/* What a proxy runs is unknown from the moment that a start or other files were asked for. */
+static void test_policy_is_unknown_once_asked(void **state)
+{
+    (void)state;
+    static const struct step_init kinds[] = {
+        {.kind = STEP_CTR_START, .role = ROLE_EGRESS, .object = "e", .id = "c"},
+        {.kind = STEP_CTR_UPLOAD, .role = ROLE_EGRESS, .hot_only = true, .object = "e", .id = "c"},
+    };
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        struct rig r;
+        set_up(&r);
+        memory_put_policy(&r.memory, "c", "hash", "generation");
+        step(&r, kinds[i]);
+        begin(&r);
+        next(&r);
+        const struct known_policy *k = memory_policy(&r.memory, "c");
+        assert_true(!k || !k->config_hash);
+        tear_down(&r);
+    }
+}
+
+static void confirm(struct rig *r)
+{
+    const struct desired_container *want = desired_find(r->v.of[V_BASE], ROLE_EGRESS);
+    step(r, (struct step_init){.kind = STEP_CTR_CONFIRM,
+                               .role = ROLE_EGRESS,
+                               .object = want->name,
+                               .id = "c",
+                               .detail = want->config_hash});
+    begin(r);
+    next(r);
+    assert_int_equal(r->q.answer, ANSWER_LOG);
+}
+
+static void fail_with(struct rig *r, enum err_kind kind)
+{
+    AUTO_ERR e = err_new(kind, "gone");
+    struct response a = {.error = e};
+    exec_feed(r->exec, r->q.step, &a, NS_PER_S);
+}
+
+static void test_confirm(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    confirm(&r);
+    const struct desired_container *want = desired_find(r.v.of[V_BASE], ROLE_EGRESS);
+    AUTO_FREE char *loaded =
+        xasprintf("{\"event\":\"routes_loaded\",\"routes_sha256\":\"%s\",\"generation\":\"%s\"}",
+                  want->config_hash, want->generation);
+    AUTO_FREE char *canary = xasprintf(
+        "{\"event\":\"canary\",\"verdict\":\"denied\",\"generation\":\"%s\"}", want->generation);
+    assert_true(exec_line(r.exec, r.q.step, sv_of(loaded)));
+    assert_false(exec_line(r.exec, r.q.step, sv_of(canary))); /* no more is wanted */
+    feed(&r, 200, "");
+    assert_null(exec_error(r.exec));
+    assert_string_equal(memory_policy(&r.memory, "c")->generation, want->generation);
+    tear_down(&r);
+}
+
+/* Silence speaks against the proxy; a broken connection doesn't. */
+static void test_no_confirmation(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    confirm(&r);
+    exec_line(r.exec, r.q.step, sv_of("Traceback: no module named x"));
+    fail_with(&r, ERR_TIMEOUT);
+    failed(&r, ERR_UNAVAILABLE, "no confirmation came in time; its log says: Traceback");
+    assert_int_equal(memory_policy(&r.memory, "c")->failed, 1);
+    tear_down(&r);
+    set_up(&r);
+    confirm(&r);
+    feed(&r, 200, ""); /* its log ended: so did it */
+    failed(&r, ERR_UNAVAILABLE, "it ended");
+    assert_int_equal(memory_policy(&r.memory, "c")->failed, 1);
+    tear_down(&r);
+    set_up(&r);
+    confirm(&r);
+    fail_with(&r, ERR_UNAVAILABLE);
+    failed(&r, ERR_UNAVAILABLE, "gone");
+    assert_null(memory_policy(&r.memory, "c")); /* to be read anew */
+    tear_down(&r);
+}
+
+/* What doesn't wait for the failed step is still done. */
+static void test_other_branches_go_on(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    int a = step(&r, (struct step_init){.kind = STEP_CTR_STOP, .object = "a", .id = "a"});
+    int b = step(&r, (struct step_init){.kind = STEP_CTR_REMOVE, .object = "a", .id = "a"});
+    int c = step(&r, (struct step_init){.kind = STEP_CTR_REMOVE, .object = "c", .id = "c"});
+    plan_after(r.plan, b, a);
+    begin(&r);
+    next(&r);
+    assert_int_equal(r.q.step, a);
+    feed(&r, 500, "{\"message\":\"no\"}");
+    next(&r);
+    assert_int_equal(r.q.step, c);
+    feed(&r, 500, "{\"message\":\"later\"}");
+    assert_false(exec_next(r.exec, NS_PER_S, &r.q));
+    failed(&r, ERR_UNAVAILABLE, "container.stop a: the engine answered 500: no");
+    assert_int_equal(exec_current(r.exec)->kind, STEP_CTR_STOP);
+    tear_down(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_refused_subnet),
+        cmocka_unit_test(test_already_so),
+        cmocka_unit_test(test_unstartable),
+        cmocka_unit_test(test_foreign_volume),
+        cmocka_unit_test(test_own_clocks),
+        cmocka_unit_test(test_scan_of_this_run),
+        cmocka_unit_test(test_policy_is_unknown_once_asked),
+        cmocka_unit_test(test_confirm),
+        cmocka_unit_test(test_no_confirmation),
+        cmocka_unit_test(test_other_branches_go_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

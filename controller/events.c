@@ -88,6 +88,11 @@ static bool on_line(void *ctx, int stream, struct sv line)
     struct worker *w = name ? worker_of(c, name) : NULL;
     if (!w)
         w = worker_by_container(c, json_string_value(json_object_get(attributes, "container")));
+    const char *id = json_string_value(json_object_get(json_object_get(v, "Actor"), "ID"));
+    const char *action = json_string_value(json_object_get(v, "Action"));
+    /* Started by somebody else: what it runs now is read from its log again. */
+    if (w && !w->exec && id && action && strcmp(action, "start") == 0)
+        memory_forget_policy(&c->memory, id);
     json_decref(v);
     if (w) {
         look_at(w);

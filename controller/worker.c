@@ -150,9 +150,11 @@ static struct plan *make_plan(struct worker *w, const struct desired *d)
     struct controller *c = w->c;
     struct cidr_set reserved = {0};
     reserved_subnets(c, &reserved);
+    const struct catalog_entry *last = catalog_find(&c->catalog, w->name);
     struct diff_input in = {.instance = c->opt.instance,
                             .bottle = w->name,
                             .desired = d,
+                            .last_good = last ? last->bottle : NULL,
                             .observed = c->observed,
                             .memory = &c->memory,
                             .pool = &c->pool,

@@ -18,6 +18,8 @@ struct diff_input {
     const char *instance;
     const char *bottle;
     const struct desired *desired; /* NULL: no manifest wants it, take it away */
+    const struct bottle
+        *last_good; /* of one that isn't wanted: its volumes' last word on `retain`; may be NULL */
     const struct observed *observed;
     const struct memory *memory;
     const struct pool *pool;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reconcile/builder.h"
+#include "spec/base/xalloc.h"
 
 #include <string.h>
 
@@ -64,6 +65,22 @@ static int remove_container(struct builder *b, const struct observed_container *
     return s;
 }
 
+/* Labels can't be changed after creation: a `retain` that came later is known from the manifest
+ * alone. */
+static bool kept_by_manifest(const struct builder *b, const char *volume)
+{
+    const struct bottle *last = b->in->last_good;
+    for (size_t i = 0; last && i < last->agent.mounts_len; i++) {
+        const struct mount *m = &last->agent.mounts[i];
+        if (!m->volume || !m->retain)
+            continue;
+        AUTO_FREE char *name = object_name(b->in->instance, b->in->bottle, m->volume);
+        if (strcmp(name, volume) == 0)
+            return true;
+    }
+    return false;
+}
+
 void build_removal(struct builder *b)
 {
     const struct observed *o = b->in->observed;
@@ -90,7 +107,8 @@ void build_removal(struct builder *b)
     }
     for (size_t i = 0; i < o->volumes_len; i++) {
         const struct observed_volume *v = &o->volumes[i];
-        if (!v->proven || v->retain || strcmp(v->owner.bottle, b->in->bottle) != 0)
+        if (!v->proven || v->retain || strcmp(v->owner.bottle, b->in->bottle) != 0 ||
+            kept_by_manifest(b, v->name))
             continue;
         int s = plan_add(b->plan, &(struct step_init){.kind = STEP_VOL_REMOVE,
                                                       .object = v->name,

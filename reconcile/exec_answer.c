@@ -76,8 +76,12 @@ static struct err *net_inspect_answer(struct exec *x, const struct step *s,
     json_t *member = NULL;
     json_object_foreach(members, id, member)
     {
+        /* "ep-…" is an endpoint that lost its container; the engine detaches it by name only. */
+        const char *name = json_string_value(json_object_get(member, "Name"));
         if (str_is_hex(id, strlen(id)))
             str_list_add(&attached, id);
+        else if (name && *name)
+            str_list_add(&attached, name);
     }
     json_decref(v);
     memory_put_busy(x->memory, s->id, &attached);

@@ -64,7 +64,7 @@ static enum err_kind kind_of(int status)
     default:
         break;
     }
-    if (status >= 500)
+    if (status >= 500 || status == 408 || status == 429)
         return ERR_UNAVAILABLE;
     return status >= 400 ? ERR_INVALID : ERR_INTERNAL;
 }

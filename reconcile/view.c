@@ -84,9 +84,5 @@ void observed_bottles(const struct observed *o, struct str_list *ret)
         add_owner(&o->containers[i].owner, o->containers[i].proven, ret);
     for (size_t i = 0; i < o->networks_len; i++)
         add_owner(&o->networks[i].owner, o->networks[i].proven, ret);
-    for (size_t i = 0; i < o->volumes_len; i++) {
-        if (!o->volumes[i].retain)
-            add_owner(&o->volumes[i].owner, o->volumes[i].proven, ret);
-    }
     str_list_sort_unique(ret);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's container. */
+#include "render/agent_env.h"
 #include "render/parts.h"
-
 #include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
@@ -40,28 +40,27 @@ static const struct {
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* The ids of "1000:1000" or "1000"; a name's are known in the image only: root's then. */
-static void numeric_owner(const char *user, unsigned *ret_uid, unsigned *ret_gid)
+static struct agent_owner numeric_owner(const char *user)
 {
-    *ret_uid = 0;
-    *ret_gid = 0;
+    struct agent_owner owner = {0};
     if (!user)
-        return;
+        return owner;
     const char *colon = strchr(user, ':');
     int64_t id = 0;
     struct sv name = {user, colon ? (size_t)(colon - user) : strlen(user)};
     if (!num_parse(name, 0, UINT32_MAX, &id))
-        return;
-    *ret_uid = (unsigned)id;
+        return owner;
+    owner.uid = (unsigned)id;
+    owner.known = true;
     if (colon && num_parse(sv_of(colon + 1), 0, UINT32_MAX, &id))
-        *ret_gid = (unsigned)id;
+        owner.gid = (unsigned)id;
+    return owner;
 }
 
 static struct err *agent_files(const struct part *p, struct file_list *files)
 {
     const struct agent_spec *a = &p->b->agent;
-    unsigned uid = 0;
-    unsigned gid = 0;
-    numeric_owner(a->user, &uid, &gid);
+    const struct agent_owner owner = numeric_owner(a->user);
     file_list_add_dir(files, BOTTLER_DIR, 0, 0, 0755);
     file_list_add(files, AGENT_CA_PATH, 0, 0, 0644, p->in->egress_ca_cert);
     for (size_t i = 0; i < a->files_len; i++) {
@@ -77,9 +76,9 @@ static struct err *agent_files(const struct part *p, struct file_list *files)
             TRY(part_secret(p, f->secret, &data));
         else
             data = sv_of(f->content);
-        file_list_add(files, f->path, uid, gid, f->mode, data);
+        file_list_add(files, f->path, owner.uid, owner.gid, f->mode, data);
     }
-    return NULL;
+    return agent_env_has_secrets(a) ? agent_env_files(p, owner, files) : NULL;
 }
 
 /* ---- hash ------------------------------------------------------------------------------------ */
@@ -118,11 +117,14 @@ static json_t *hash_mounts(const struct agent_spec *a)
     return list;
 }
 
+/* Secrets are there through the file that holds them: a hash of it under the installation's key. */
 static json_t *hash_env(const struct agent_spec *a)
 {
     json_t *o = XNN(json_object());
-    for (size_t i = 0; i < a->env_len; i++)
-        json_put_text(o, a->env[i].name, a->env[i].value);
+    for (size_t i = 0; i < a->env_len; i++) {
+        if (!a->env[i].secret)
+            json_put_text(o, a->env[i].name, a->env[i].value);
+    }
     return o;
 }
 
@@ -138,6 +140,14 @@ static json_t *hash_resources(const struct resources *r)
     return o;
 }
 
+static void json_put_filled(json_t *object, const char *key, json_t *value_take)
+{
+    if (json_object_size(value_take))
+        json_put(object, key, value_take);
+    else
+        json_decref(value_take);
+}
+
 /* Only what differs from its default: a field that a later version adds changes no hash. */
 static json_t *semantic(const struct part *p, const struct desired_container *c)
 {
@@ -149,19 +159,14 @@ static json_t *semantic(const struct part *p, const struct desired_container *c)
         json_put_text(o, "user", a->user);
     if (a->working_dir)
         json_put_text(o, "working_dir", a->working_dir);
-    if (a->env_len)
-        json_put(o, "env", hash_env(a));
+    json_put_filled(o, "env", hash_env(a));
     if (a->mounts_len)
         json_put(o, "mounts", hash_mounts(a));
     if (a->tty)
         json_put(o, "tty", json_true());
     if (strcmp(a->runtime, "auto") != 0)
         json_put_text(o, "runtime", a->runtime);
-    json_t *resources = hash_resources(&a->resources);
-    if (json_object_size(resources))
-        json_put(o, "resources", resources);
-    else
-        json_decref(resources);
+    json_put_filled(o, "resources", hash_resources(&a->resources));
     return o;
 }
 
@@ -183,7 +188,8 @@ static void env_add(json_t *env, const char *name, const char *value)
         xoom();
 }
 
-/* Ours, then the manifest's, each name once: the manifest's word is the last. */
+/* Ours, then the manifest's, each name once: the manifest's word is the last. A secret is never
+ * here, where whoever may inspect the container would read it: the launcher adds it. */
 static json_t *body_env(const struct agent_spec *a)
 {
     json_t *env = XNN(json_array());
@@ -191,8 +197,10 @@ static json_t *body_env(const struct agent_spec *a)
         if (!manifest_sets(a, OUR_ENV[i].name))
             env_add(env, OUR_ENV[i].name, OUR_ENV[i].value);
     }
-    for (size_t i = 0; i < a->env_len; i++)
-        env_add(env, a->env[i].name, a->env[i].value);
+    for (size_t i = 0; i < a->env_len; i++) {
+        if (!a->env[i].secret)
+            env_add(env, a->env[i].name, a->env[i].value);
+    }
     return env;
 }
 
@@ -253,6 +261,7 @@ struct err *part_agent(const struct part *p, struct desired_container *c)
     c->pull_policy = a->pull_policy;
     c->restart = a->restart;
     c->want_roots = true;
+    c->launch = agent_env_has_secrets(a);
     TRY(agent_files(p, &c->files));
     part_finish(p, c, semantic(p, c));
     body(p, c);

@@ -29,20 +29,6 @@ void bottle_secret_refs(const struct bottle *b, struct str_list *ret)
     *ret = l;
 }
 
-/* The one place that says what can't be done with a secret: whoever may inspect containers reads
- * the environment of the create body. */
-static struct err *refuse_env_secrets(const struct agent_spec *a)
-{
-    for (size_t i = 0; i < a->env_len; i++) {
-        if (a->env[i].secret)
-            return err_new(ERR_INVALID,
-                           "agent.env.%s: a secret in the environment can be read by whoever may "
-                           "inspect the container; use files: [{path: …, secret: %s}] instead",
-                           a->env[i].name, a->env[i].secret);
-    }
-    return NULL;
-}
-
 /* What parses and validates, but can't be run by this version: said, never passed over. */
 static struct err *refuse_unsupported(const struct bottle *b)
 {
@@ -53,7 +39,7 @@ static struct err *refuse_unsupported(const struct bottle *b)
     if (b->supervise)
         return err_new(ERR_INVALID,
                        "supervise: this version of bottler can't run the supervise sidecar yet");
-    return refuse_env_secrets(&b->agent);
+    return NULL;
 }
 
 /* All of them in one message, so that one look is enough. */

@@ -50,6 +50,7 @@ struct desired_container {
     char *generation;  /* egress: keyed hash of routes and tokens; else NULL */
     bool want_roots; /* agent: bundle of the image's own roots plus the CA is uploaded before start
                       */
+    bool launch;     /* agent: the launcher is its entrypoint, as its environment has secrets */
 };
 struct desired_network {
     enum net net;
@@ -74,8 +75,8 @@ struct desired {
     size_t volumes_len;
 };
 
-/* INVALID with a reason when this version can't run the bottle (git-gate, supervise); NOT_FOUND
- * naming the reference when a secret is missing from `in`. */
+/* INVALID with a reason when this version can't run the bottle (git-gate, supervise) or a secret
+ * can't be used as asked; NOT_FOUND naming the reference when one is missing from `in`. */
 struct err *desired_render(const struct bottle *b, const struct render_settings *s,
                            const struct render_inputs *in, struct desired **ret) ERR_NODISCARD;
 struct desired *desired_free(struct desired *d);
@@ -84,6 +85,9 @@ const struct desired_container *desired_find(const struct desired *d, enum role 
 /* Where the agent's trust lives, and what joins its image's own roots. */
 #define AGENT_CA_PATH "/etc/bottler/ca.pem"
 #define AGENT_BUNDLE_PATH "/etc/bottler/ca-bundle.pem"
+/* What puts secrets into its environment, and where from: sidecars/agent/launch.c. */
+#define AGENT_LAUNCH_PATH "/etc/bottler/launch"
+#define AGENT_ENV_PATH "/etc/bottler/env"
 
 /* Every secret reference that the bottle needs, sorted, without duplicates. `ret` is overwritten;
  * the caller frees it with str_list_done(). */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "render/docker.h"
 
+#include "render/launcher.h"
 #include "render/parts.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
 
-enum { IMAGE_MAX_BYTES = 4 * 1024 * 1024 };
+enum { IMAGE_MAX_BYTES = 4 * 1024 * 1024, IMAGE_MAX_WORDS = 4096 };
 
 static void decrefp(json_t **j)
 {
@@ -26,6 +27,8 @@ void image_info_done(struct image_info *i)
     free(i->id);
     free(i->user);
     free(i->arch);
+    str_list_done(&i->entrypoint);
+    str_list_done(&i->cmd);
     *i = (struct image_info){0};
 }
 
@@ -33,6 +36,44 @@ static char *text_or_empty(const json_t *object, const char *key)
 {
     const char *s = json_string_value(json_object_get(object, key));
     return xstrdup(s ? s : "");
+}
+
+/* Absent, null, a list of texts, or one text: the engine reads all of these. */
+static struct err *words(const char *ref, const json_t *config, const char *key,
+                         struct str_list *ret)
+{
+    const json_t *v = json_object_get(config, key);
+    if (!v || json_is_null(v))
+        return NULL;
+    if (json_is_string(v)) {
+        str_list_add(ret, json_string_value(v));
+        return NULL;
+    }
+    size_t n = json_array_size(v);
+    if (!json_is_array(v) || n > IMAGE_MAX_WORDS)
+        return err_new(ERR_INVALID,
+                       "image '%s': \"%s\" in the engine's answer isn't a list of at most %d texts",
+                       ref, key, IMAGE_MAX_WORDS);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(v, i));
+        if (!text)
+            return err_new(ERR_INVALID,
+                           "image '%s': \"%s\" in the engine's answer has a word that isn't text",
+                           ref, key);
+        str_list_add(ret, text);
+    }
+    return NULL;
+}
+
+static struct err *image_words(const json_t *config, struct image_info *i)
+{
+    TRY(words(i->ref, config, "Entrypoint", &i->entrypoint));
+    TRY(words(i->ref, config, "Cmd", &i->cmd));
+    /* One empty word is the engine's way to say that there is none. */
+    if (i->entrypoint.len == 1 && !i->entrypoint.items[0][0])
+        str_list_done(&i->entrypoint);
+    i->has_command = i->entrypoint.len || i->cmd.len;
+    return NULL;
 }
 
 struct err *image_info_parse(const char *ref, struct sv json, struct image_info *ret)
@@ -48,14 +89,16 @@ struct err *image_info_parse(const char *ref, struct sv json, struct image_info 
     if (!id || !id[0])
         return err_new(ERR_INVALID, "image '%s': the engine's answer has no \"Id\"", ref);
     const json_t *config = json_object_get(root, "Config");
-    *ret = (struct image_info){
+    AUTO(image_info_done)
+    struct image_info i = {
         .ref = xstrdup(ref),
         .id = xstrdup(id),
         .user = text_or_empty(config, "User"),
         .arch = text_or_empty(root, "Architecture"),
-        .has_command = json_array_size(json_object_get(config, "Entrypoint")) > 0 ||
-                       json_array_size(json_object_get(config, "Cmd")) > 0,
     };
+    TRY(image_words(config, &i));
+    *ret = i;
+    i = (struct image_info){0};
     return NULL;
 }
 
@@ -121,15 +164,30 @@ static bool user_is_root(const char *user)
     return n == 0 || sv_eq(name, "0") || sv_eq(name, "root");
 }
 
+/* Where neither the engine nor the image tells, it is tried. */
+static struct err *check_launcher(const struct image_info *image, const struct engine_caps *caps)
+{
+    const char *arch = caps->arch && caps->arch[0] ? caps->arch : image->arch;
+    if (!arch[0] || strcmp(arch, launcher_arch()) == 0)
+        return NULL;
+    return err_new(ERR_INVALID,
+                   "agent.env: secrets there need bottler's launcher, which is for %s, and the "
+                   "engine runs %s; expected files: [{path: …, secret: NAME}] instead",
+                   launcher_arch()[0] ? launcher_arch() : "another architecture", arch);
+}
+
 static struct err *check_image(const struct desired_container *c, const struct image_info *image,
                                const struct engine_caps *caps)
 {
     if (caps->arch && caps->arch[0] && image->arch[0] && strcmp(caps->arch, image->arch) != 0)
         return err_new(ERR_INVALID, "image '%s' is for %s, the engine runs %s", c->image_ref,
                        image->arch, caps->arch);
+    if (c->launch)
+        TRY(check_launcher(image, caps));
     bool own_command = json_array_size(json_object_get(c->body, "Cmd")) > 0 ||
                        json_array_size(json_object_get(c->body, "Entrypoint")) > 0;
-    if (!own_command && !image->has_command)
+    bool image_command = c->launch ? image->entrypoint.len || image->cmd.len : image->has_command;
+    if (!own_command && !image_command)
         return err_new(ERR_INVALID,
                        "image '%s' has no command: expected agent.command to say what runs",
                        c->image_ref);
@@ -153,6 +211,17 @@ static json_t *endpoints(const struct role_info *info, const char *const net_ids
     return o;
 }
 
+/* The engine drops the image's Cmd for a body with an Entrypoint, so both are said. */
+static void put_launcher(const struct image_info *image, json_t *body)
+{
+    json_t *entrypoint = json_texts(&image->entrypoint);
+    if (json_array_insert_new(entrypoint, 0, XNN(json_string(AGENT_LAUNCH_PATH))) != 0)
+        xoom();
+    json_put(body, "Entrypoint", entrypoint);
+    if (!json_object_get(body, "Cmd") && image->cmd.len)
+        json_put(body, "Cmd", json_texts(&image->cmd));
+}
+
 struct err *docker_container_body(const struct desired_container *c, const struct image_info *image,
                                   const char *const net_ids[NET_COUNT],
                                   const struct engine_caps *caps, char **ret)
@@ -164,6 +233,8 @@ struct err *docker_container_body(const struct desired_container *c, const struc
     /* By id: pinned against a tag that moves, and cheap for the engine to list. */
     json_put_text(body, "Image", image->id);
     json_put_text(host, "NetworkMode", net_ids[info->primary]);
+    if (c->launch)
+        put_launcher(image, body);
     if (c->role == ROLE_AGENT && caps->has_runsc && !json_object_get(host, "Runtime"))
         json_put_text(host, "Runtime", "runsc");
     json_put(body, "NetworkingConfig",

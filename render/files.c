@@ -32,6 +32,13 @@ void file_list_add_hot(struct file_list *l, const char *path, unsigned uid, unsi
     l->items[l->len - 1].hot = true;
 }
 
+void file_list_add_unhashed(struct file_list *l, const char *path, unsigned uid, unsigned gid,
+                            mode_t mode, struct sv bytes)
+{
+    file_list_add(l, path, uid, gid, mode, bytes);
+    l->items[l->len - 1].unhashed = true;
+}
+
 void file_list_add_dir(struct file_list *l, const char *path, unsigned uid, unsigned gid,
                        mode_t mode)
 {

@@ -14,9 +14,10 @@ struct file_item {
     unsigned uid, gid;
     mode_t mode; /* permission bits */
     bool dir;
-    bool hot;   /* may change under a running container (routes, tokens, pipelock.yaml): not in the
-                   spec hash */
-    char *data; /* owned, wiped when freed; n bytes, may hold NUL */
+    bool hot; /* may change under a running container (routes, tokens, pipelock.yaml): not in the
+                 spec hash */
+    bool unhashed; /* not in it either, but as fixed as the others: a program of bottler's own */
+    char *data;    /* owned, wiped when freed; n bytes, may hold NUL */
     size_t n;
 };
 struct file_list {
@@ -30,6 +31,9 @@ void file_list_add(struct file_list *l, const char *path, unsigned uid, unsigned
 /* The same for a file that may change under a running container. */
 void file_list_add_hot(struct file_list *l, const char *path, unsigned uid, unsigned gid,
                        mode_t mode, struct sv bytes);
+/* The same for a file whose bytes may differ from one version of bottler to the next. */
+void file_list_add_unhashed(struct file_list *l, const char *path, unsigned uid, unsigned gid,
+                            mode_t mode, struct sv bytes);
 void file_list_add_dir(struct file_list *l, const char *path, unsigned uid, unsigned gid,
                        mode_t mode);
 void file_list_done(struct file_list *l);

@@ -84,7 +84,7 @@ static json_t *hash_files(const struct file_list *l, const uint8_t *key)
     AUTO_FREE const struct file_item **sorted = xcalloc(l->len + 1, sizeof(struct file_item *));
     size_t n = 0;
     for (size_t i = 0; i < l->len; i++) {
-        if (!l->items[i].hot)
+        if (!l->items[i].hot && !l->items[i].unhashed)
             sorted[n++] = &l->items[i];
     }
     qsort(sorted, n, sizeof(struct file_item *), path_cmp);

@@ -26,7 +26,7 @@ struct err *part_secret(const struct part *p, const char *name, struct sv *ret) 
 
 /* Role, name, image reference, policies. */
 void part_begin(const struct part *p, enum role role, struct desired_container *c);
-/* The start of a container's semantic JSON: role, image and non-hot files. */
+/* The start of a container's semantic JSON: role, image, and files that aren't hot or unhashed. */
 json_t *part_hash_base(const struct part *p, const struct desired_container *c);
 /* Sets the hash of `semantic_take`, and the body common to all roles, with the labels. */
 void part_finish(const struct part *p, struct desired_container *c, json_t *semantic_take);

@@ -4,7 +4,7 @@
 
 load lib
 
-setup_file() { e2e_engine_start agent; }
+setup_file() { e2e_engine_start agent tiny; }
 teardown_file() { e2e_engine_stop; }
 setup() { e2e_setup; }
 teardown() { installations_end; }
@@ -186,4 +186,93 @@ reaches() {
 	bottle one | put one.yaml
 	wait_for 30 condition_says one SpecAccepted True
 	[ "$(for role in agent egress pipelock; do container_started one "$role"; done)" = "$before" ]
+}
+
+# The environment of the agent's own process, not that of an exec, and what the process is.
+agent_pid() { docker top "$(container "$1" agent)" -eo pid,args | awk 'END { print $1 }'; }
+agent_environ() { engine_exec "$E2E_ENGINE" cat "/proc/$(agent_pid "$1")/environ" | tr '\0' '\n'; }
+agent_has() { agent_environ "$1" | grep -qxF -e "$2"; }
+agent_runs() { docker top "$(container "$1" agent)" -eo pid,args | awk 'END { $1 = ""; print substr($0, 2) }'; }
+
+# bottler plan with the installation's own arguments, as JSON.
+plan_json() {
+	local arguments i
+	mapfile -t arguments < <(inst_run_arguments)
+	for i in "${!arguments[@]}"; do
+		[ "${arguments[i]}" != --socket ] || unset "arguments[i]" "arguments[i + 1]"
+	done
+	"$BOTTLER" plan "${arguments[@]:1}" -o json
+}
+
+# nowhere VALUE BOTTLE...: neither the engine nor bottler says it.
+nowhere() {
+	local value=$1 said=$BATS_TEST_TMPDIR/said name role
+	shift
+	for name in "$@"; do
+		for role in agent egress pipelock; do
+			docker inspect "$(container "$name" "$role")" && docker logs "$(container "$name" "$role")" || return 1
+		done
+		in_agent "$name" printenv || true
+	done >"$said" 2>&1
+	docker ps --all --no-trunc >>"$said"
+	bottler_get >>"$said"
+	grep -qF /etc/bottler/launch "$said"
+	absent "$value" "$said"
+	absent "$value" "$(inst_dir)/log"
+	absent "$value" "$(engine_log "$E2E_ENGINE")"
+	run grep -rlF -e "$value" -- "$(inst_dir)/state" "$(manifests)"
+	[ "$status" -eq 1 ]
+}
+
+@test "a secret in the agent's environment is there, and nowhere else" {
+	local before after
+	secret NPM_TOKEN $'npm-first-0123456789abcdef\n'
+	bottle one '.spec.agent.env = {LOG_LEVEL: "debug", NPM_TOKEN: "${NPM_TOKEN}"}' | put one.yaml
+	# An image without a shell, whose command and user are the image's own.
+	bottle two '.spec.agent |= (.image = env.BOTTLER_IMAGE_TINY | .env = {NPM_TOKEN: "${NPM_TOKEN}"} | del(.user, .command))' |
+		put two.yaml
+	run plan_json
+	[ "$status" -eq 1 ]
+	[[ $output == *container.create* && $output != *npm-first* ]]
+	controller_start
+	wait_ready one
+	wait_ready two
+
+	agent_has one NPM_TOKEN=npm-first-0123456789abcdef
+	agent_has one LOG_LEVEL=debug
+	[ "$(agent_runs one)" = "sleep infinity" ]
+	agent_has two NPM_TOKEN=npm-first-0123456789abcdef
+	[ "$(agent_runs two)" = /tiny ]
+	nowhere npm-first one two
+	[ "$(in_agent one stat --format '%a %u:%g' /etc/bottler/env /etc/bottler/launch)" = $'400 1000:1000\n555 0:0' ]
+	# A command of somebody else's has it only when it is asked for.
+	run in_agent one printenv NPM_TOKEN
+	[ "$status" -eq 1 ]
+	[ "$(in_agent one /etc/bottler/launch printenv NPM_TOKEN)" = npm-first-0123456789abcdef ]
+
+	# Rotated: a new agent, and nothing else.
+	mapfile -t before < <(ids one)
+	controller_stop
+	secret NPM_TOKEN npm-second-0123456789abcdef
+	run plan_json
+	[ "$status" -eq 1 ]
+	[[ $output == *container.create* && $output != *npm-first* && $output != *npm-second* ]]
+	controller_start
+	wait_for 60 agent_has one NPM_TOKEN=npm-second-0123456789abcdef
+	wait_for 60 agent_has two NPM_TOKEN=npm-second-0123456789abcdef
+	wait_ready one
+	wait_ready two
+	mapfile -t after < <(ids one)
+	[ "${#after[@]}" -eq 3 ]
+	[ "${after[0]}" != "${before[0]}" ]
+	[ "${after[1]} ${after[2]}" = "${before[1]} ${before[2]}" ]
+	nowhere npm-first one two
+	nowhere npm-second one two
+
+	# Gone: named, and the agent stays as it is.
+	rm -- "$(inst_dir)/secrets/NPM_TOKEN"
+	wait_for 30 condition_says one SecretsResolved False NPM_TOKEN
+	mapfile -t before < <(ids one)
+	[ "${before[*]}" = "${after[*]}" ]
+	agent_has one NPM_TOKEN=npm-second-0123456789abcdef
 }

@@ -35,25 +35,6 @@ static void what_this_version_cannot_run_is_refused(void **state)
     fx_done(&f);
 }
 
-static void a_secret_never_goes_into_the_environment(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fx_full(&f);
-    fx_env(&f, "NPM_TOKEN", "");
-    f.env[1].value = NULL;
-    f.env[1].secret = fx_text(&f, "NPM");
-    fx_refused(try_render(&f), ERR_INVALID, "agent.env.NPM_TOKEN: ");
-    /* Also when the secret is there. */
-    fx_secret(&f, "NPM", "npm-token");
-    struct err *e = try_render(&f);
-    assert_non_null(e);
-    assert_non_null(strstr(err_message(e), "use files: [{path: …, secret: NPM}]"));
-    assert_null(strstr(err_message(e), "npm-token"));
-    err_free(e);
-    fx_done(&f);
-}
-
 static void every_missing_or_empty_secret_is_named(void **state)
 {
     (void)state;
@@ -135,6 +116,7 @@ static void containers_come_in_start_order(void **state)
     static const enum role ORDER[] = {ROLE_PIPELOCK, ROLE_EGRESS, ROLE_AGENT};
     static const char *const NAMES[] = {"bottler.demo.pipelock", "bottler.demo.egress",
                                         "bottler.demo.agent"};
+    static const enum pull_policy PULL[] = {PULL_IF_NOT_PRESENT, PULL_NEVER, PULL_ALWAYS};
     struct fixture f;
     fx_full(&f);
     f.b.agent.restart = RESTART_NEVER;
@@ -148,7 +130,8 @@ static void containers_come_in_start_order(void **state)
         assert_string_equal(c->name, NAMES[i]);
         assert_ptr_equal(desired_find(d, ORDER[i]), c);
         assert_int_equal(c->restart, agent ? RESTART_NEVER : RESTART_ALWAYS);
-        assert_int_equal(c->pull_policy, agent ? PULL_ALWAYS : PULL_IF_NOT_PRESENT);
+        /* Images of ours are only ever built on the spot. */
+        assert_int_equal(c->pull_policy, PULL[i]);
         assert_int_equal(c->want_roots, agent);
         assert_int_equal(c->config_hash == NULL, agent);
         assert_int_equal(c->generation == NULL, c->role != ROLE_EGRESS);
@@ -408,7 +391,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_this_version_cannot_run_is_refused),
-        cmocka_unit_test(a_secret_never_goes_into_the_environment),
         cmocka_unit_test(every_missing_or_empty_secret_is_named),
         cmocka_unit_test(a_token_that_breaks_a_header_is_refused),
         cmocka_unit_test(what_the_egress_proxy_would_not_read_is_refused),

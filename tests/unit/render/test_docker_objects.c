@@ -30,6 +30,84 @@ static void image_answers_are_read(void **state)
     assert_null(i.id);
 }
 
+static struct err *try_words(const char *config, struct image_info *ret)
+{
+    AUTO_FREE char *text = xasprintf("{\"Id\":\"sha256:9\",\"Config\":%s}", config);
+    return image_info_parse("acme:1", sv_of(text), ret);
+}
+
+static void what_an_image_runs_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        const char *words; /* joined, the two lists with a '|' between them */
+    } CASES[] = {
+        {"{}", "|"},
+        {"null", "|"},
+        {"7", "|"},
+        {"{\"Entrypoint\":null,\"Cmd\":null}", "|"},
+        {"{\"Entrypoint\":[],\"Cmd\":[]}", "|"},
+        {"{\"Entrypoint\":[\"/x\",\"-a b\"],\"Cmd\":[\"\",\"\u00e9\"]}", "/x,-a b,|,\u00e9,"},
+        {"{\"Entrypoint\":\"/x y\",\"Cmd\":\"z\"}", "/x y,|z,"},
+        /* How an image says that it has none of its base's. */
+        {"{\"Entrypoint\":[\"\"],\"Cmd\":[\"z\"]}", "|z,"},
+        {"{\"Entrypoint\":\"\",\"Cmd\":null}", "|"},
+        {"{\"Entrypoint\":[\"\",\"x\"]}", ",x,|"},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct image_info info = {0};
+        struct str words;
+        fx_ok(try_words(CASES[i].config, &info));
+        str_init(&words, 1024);
+        for (size_t k = 0; k < info.entrypoint.len; k++)
+            str_addf(&words, "%s,", info.entrypoint.items[k]);
+        str_addc(&words, '|');
+        for (size_t k = 0; k < info.cmd.len; k++)
+            str_addf(&words, "%s,", info.cmd.items[k]);
+        assert_string_equal(words.p, CASES[i].words);
+        assert_int_equal(info.has_command, words.len > 1);
+        str_done(&words);
+        image_info_done(&info);
+    }
+}
+
+static void what_no_engine_answers_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *says;
+    } BAD[] = {
+        {"{\"Entrypoint\":[\"/x\",7]}",
+         "\"Entrypoint\" in the engine's answer has a word that isn't"},
+        {"{\"Entrypoint\":[\"/x\"],\"Cmd\":[[\"y\"]]}",
+         "\"Cmd\" in the engine's answer has a word"},
+        {"{\"Cmd\":[null]}", "\"Cmd\" in the engine's answer has a word"},
+        {"{\"Cmd\":{\"0\":\"x\"}}", "\"Cmd\" in the engine's answer isn't a list"},
+        {"{\"Entrypoint\":true}", "\"Entrypoint\" in the engine's answer isn't a list"},
+        {"{\"Cmd\":[\"a\\u0000b\"]}", "isn't JSON"},
+        {"{\"Cmd\":[\"\xff\"]}", "isn't JSON"},
+    };
+    struct image_info info = {0};
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        fx_refused(try_words(BAD[i].config, &info), ERR_INVALID, BAD[i].says);
+        assert_null(info.id);
+    }
+    enum { WORDS = 4096 };
+    struct str many;
+    str_init(&many, 1 << 16);
+    str_add(&many, "{\"Cmd\":[\"x\"");
+    for (int i = 1; i < WORDS; i++)
+        str_add(&many, ",\"x\"");
+    AUTO_FREE char *most = xasprintf("%s]}", many.p);
+    AUTO_FREE char *more = xasprintf("%s,\"x\"]}", many.p);
+    str_done(&many);
+    fx_ok(try_words(most, &info));
+    assert_int_equal(info.cmd.len, WORDS);
+    image_info_done(&info);
+    fx_refused(try_words(more, &info), ERR_INVALID, "at most 4096 texts");
+}
+
 static void connecting_gives_the_alias(void **state)
 {
     (void)state;
@@ -147,6 +225,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(image_answers_are_read),
+        cmocka_unit_test(what_an_image_runs_is_read),
+        cmocka_unit_test(what_no_engine_answers_is_refused),
         cmocka_unit_test(connecting_gives_the_alias),
         cmocka_unit_test(networks_have_no_gateway_inside),
         cmocka_unit_test(network_options_follow_the_engine),

@@ -67,7 +67,7 @@ int cli_fail(struct err *e_take, enum exit_code code)
 {
     (void)fprintf(stderr, "bottler: %s\n", err_message(e_take));
     err_free(e_take);
-    return code;
+    return (int)code;
 }
 
 int cli_print(const char *text, enum exit_code code)
@@ -76,7 +76,7 @@ int cli_print(const char *text, enum exit_code code)
         (void)fprintf(stderr, "bottler: writing the output failed\n");
         return EXIT_USAGE;
     }
-    return code;
+    return (int)code;
 }
 
 static void set_image(struct cli *cli, const char *arg, struct argp_state *state)

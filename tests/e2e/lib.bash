@@ -73,8 +73,13 @@ e2e_engine_start() {
 	for image in "${@:-agent}"; do
 		tars+=("$E2E_IMAGES/$image.tar")
 	done
-	engine_load "$E2E_ENGINE" "$E2E_IMAGES/egress.tar" "$E2E_IMAGES/pipelock.tar" "${tars[@]}" &&
-		engine_upstream "$E2E_ENGINE" >/dev/null
+	engine_load "$E2E_ENGINE" "$E2E_IMAGES/egress.tar" "$E2E_IMAGES/pipelock.tar" "${tars[@]}" || return 1
+	# What was just loaded is in the record: a log that can't be read would hold no changes ever.
+	if ! changes_since 0 | grep -q '/images/load'; then
+		printf 'the log of the engine names no requests\n' >&2
+		return 1
+	fi
+	engine_upstream "$E2E_ENGINE" >/dev/null
 }
 
 # For teardown_file.
@@ -294,12 +299,15 @@ answers() {
 
 # ---- the engine's own record ---------------------------------------------------------------------
 
-# A place in the engine's log, and the changing requests since such a place.
+# A place in the engine's log, and the requests since such a place, as "METHOD PATH" lines. 20.10 logs
+# `msg="Calling GET /path"`; 28 `msg="handling GET request" … request-url=/path`, quoted where it must be.
 mark() { wc -l <"$(engine_log "$E2E_ENGINE")"; }
-changes_since() {
+requests_since() {
 	tail -n "+$(($1 + 1))" -- "$(engine_log "$E2E_ENGINE")" |
-		sed -n 's/.*msg="Calling \(\(POST\|PUT\|DELETE\) [^ "]*\)".*/\1/p'
+		sed -nE 's/.*msg="Calling ([A-Z]+ [^ "]*)".*/\1/p
+			s/.*msg="handling ([A-Z]+) request".* request-url="?([^ "]*).*/\1 \2/p'
 }
+changes_since() { requests_since "$1" | grep -E '^(POST|PUT|DELETE) ' || true; }
 
 # The engine's time, and its events since then: type, action and name.
 engine_now() { docker info --format '{{.SystemTime}}'; }
@@ -310,7 +318,6 @@ events_since() {
 
 # passes_since MARK: how many times containers were listed since; a pass over the world lists them.
 passes_since() {
-	tail -n "+$(($1 + 1))" -- "$(engine_log "$E2E_ENGINE")" |
-		grep -c 'msg="Calling GET [^ ]*/containers/json' || true
+	requests_since "$1" | grep -c '^GET [^ ]*/containers/json' || true
 }
 passed() { [ "$(passes_since "$1")" -ge "$2" ]; }

@@ -31,10 +31,10 @@ struct err *image_info_parse(const char *ref, struct sv json, struct image_info 
 /* POST /networks/create. `subnet` is "a.b.c.d/28". */
 char *docker_network_body(const struct desired *d, const struct desired_network *n,
                           const char *subnet, const struct engine_caps *caps);
-/* POST /containers/create. net_ids by enum net (only the role's are read); a name does as well where
- * names are unique. INVALID when the image can't be run as asked (agent whose user is root by the
- * image alone, no command at all, wrong architecture). Below API 1.44 only the primary network is
- * in the body; connect the rest. */
+/* POST /containers/create. net_ids by enum net (only the role's are read); a name does as well
+ * where names are unique. INVALID when the image can't be run as asked (agent whose user is root by
+ * the image alone, no command at all, wrong architecture). Below API 1.44 only the primary network
+ * is in the body; connect the rest. */
 struct err *docker_container_body(const struct desired_container *c, const struct image_info *image,
                                   const char *const net_ids[NET_COUNT],
                                   const struct engine_caps *caps, char **ret) ERR_NODISCARD;

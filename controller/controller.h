@@ -91,6 +91,7 @@ struct controller {
     bool manifests_known;  /* one whole listing has succeeded */
     char *manifests_error; /* why the last one didn't */
     char *findings;        /* of the last one, a line each; NULL: none */
+    bool doubtful_files;   /* it held a file of which nobody knows what bottles are in it */
 
     struct memory memory;
     struct observed *observed; /* the last; NULL before the first */

@@ -67,6 +67,9 @@ void manifests_load(struct controller *c)
     struct manifest_set *set = manifest_load(inputs, files.len);
     note_findings(c, set);
     catalog_update(&c->catalog, set);
+    c->doubtful_files = false;
+    for (size_t i = 0; i < set->files_len; i++)
+        c->doubtful_files = c->doubtful_files || !set->files[i].usable;
     manifest_set_free(set);
     free(inputs);
     file_listing_done(&files);

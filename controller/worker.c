@@ -267,9 +267,8 @@ static bool look(struct worker *w, struct desired **ret)
     const struct catalog_entry *e = wanted_entry(w);
     if (!e) {
         const struct catalog_entry *any = catalog_find(&c->catalog, w->name);
-        bool doubtful =
-            any &&
-            any->state != ENTRY_GONE; /* there never was a good one, but it isn't gone either */
+        /* Not gone, only never good; or nobody knows what a broken file holds. */
+        bool doubtful = any ? any->state != ENTRY_GONE : c->doubtful_files;
         set_text(&w->secrets_problem, NULL);
         set_text(&w->unsupported, NULL);
         return c->manifests_known && !c->manifests_error && !doubtful;

@@ -84,3 +84,27 @@ only_foreign() {
 	[ "$status" -eq 0 ]
 	nothing
 }
+
+@test "nothing is an orphan while nobody knows what a broken file holds" {
+	local arguments before
+	mapfile -t arguments < <(inst_run_arguments)
+	bottle one | put one.yaml
+	run timeout 90 "$BOTTLER" "${arguments[@]}" --once
+	[ "$status" -eq 0 ]
+	before=$(for role in agent egress pipelock; do container_started one "$role"; done)
+	# The last good manifest is lost, and the manifest is broken at the same time.
+	: >"$(inst_dir)/state/bottles/one/manifest.yaml"
+	printf 'spec: [\n' | put one.yaml
+	run timeout 90 "$BOTTLER" "${arguments[@]}" --once
+	[ "$status" -eq 1 ]
+	[ "$(for role in agent egress pipelock; do container_started one "$role"; done)" = "$before" ]
+	# Mended, it is as it was; gone, it is gone.
+	bottle one | put one.yaml
+	run timeout 90 "$BOTTLER" "${arguments[@]}" --once
+	[ "$status" -eq 0 ]
+	[ "$(for role in agent egress pipelock; do container_started one "$role"; done)" = "$before" ]
+	rm -- "$(manifests)/one.yaml"
+	run timeout 90 "$BOTTLER" "${arguments[@]}" --once
+	[ "$status" -eq 0 ]
+	nothing
+}

@@ -56,7 +56,7 @@ WARN_CLANG := -Wcomma -Wassign-enum -Wconditional-uninitialized -Wunreachable-co
   -Wno-gnu-statement-expression -Wno-gnu-zero-variadic-macro-arguments
 IS_CLANG := $(findstring clang,$(CC))
 
-HOUSE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DBOTTLER_VERSION='"$(VERSION)"' -DBOTTLER_SHARE='"$(PREFIX)/share/bottler"' -I. \
+HOUSE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DBOTTLER_VERSION='"$(VERSION)"' -I. \
   -include spec/base/banned.h -fno-common -fvisibility=hidden -g $(WARN) \
   $(if $(IS_CLANG),$(WARN_CLANG),$(WARN_GCC)) $(if $(WERROR),-Werror) $(PC_CFLAGS)
 HARDEN_CFLAGS := -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \

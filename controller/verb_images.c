@@ -6,13 +6,9 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
-
-#ifndef BOTTLER_SHARE
-#define BOTTLER_SHARE "/usr/local/share/bottler"
-#endif
 
 struct build {
     sd_event *loop;
@@ -152,12 +148,26 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
     free(tar);
 }
 
+/* Where `make install` puts them: PREFIX/bin/bottler belongs to PREFIX/share/bottler. */
+static char *installed_contexts(void)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(exe, '/');
+        if (slash)
+            *slash = '\0';
+    }
+    return xasprintf("%s/share/bottler/sidecars", exe);
+}
+
 static struct err *build(const struct cli *cli, enum role role)
 {
     struct build b = {.tag = cli->image[role] ? cli->image[role] : role_info(role)->image,
                       .base = cli->base};
-    AUTO_FREE char *context = xasprintf(
-        "%s/%s", cli->context ? cli->context : BOTTLER_SHARE "/sidecars", role_info(role)->name);
+    AUTO_FREE char *contexts = cli->context ? xstrdup(cli->context) : installed_contexts();
+    AUTO_FREE char *context = xasprintf("%s/%s", contexts, role_info(role)->name);
     b.context = context;
     struct endpoint at = {0};
     TRY(endpoint_resolve(cli->engine, &at));

@@ -77,7 +77,7 @@ check_tidy() {
 	# shellcheck disable=SC2086
 	printf '%s\0' "${OWN_C[@]}" | xargs -0 -n 6 -P 2 sh -c '
 		flags=$0; clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags' \
-		"-std=gnu17 -D_GNU_SOURCE -I. -include spec/base/banned.h -DBOTTLER_VERSION=\"0\" -DBOTTLER_SHARE=\"/\" $includes"
+		"-std=gnu17 -D_GNU_SOURCE -I. -include spec/base/banned.h -DBOTTLER_VERSION=\"0\" $includes"
 }
 
 lint format check_format

@@ -56,8 +56,9 @@ json_t *report_bottles(const struct controller *c)
     for (size_t i = 0; i < c->workers_len; i++)
         json_array_append_new(items, report_bottle(c->workers[i]));
     json_t *health =
-        XNN(json_pack("{s:b, s:b, s:s?, s:I}", "engineConnected", c->connected, "manifestsKnown",
-                      c->manifests_known, "problem", c->manifests_error, "mutatingRequests",
+        XNN(json_pack("{s:b, s:b, s:s?, s:s?, s:I}", "engineConnected", c->connected,
+                      "manifestsKnown", c->manifests_known, "problem", c->manifests_error,
+                      "watchProblem", c->watch ? watch_problem(c->watch) : NULL, "mutatingRequests",
                       (json_int_t)(c->engine ? engine_mutations(c->engine) : 0)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
                          "items", items, "controller", health));

@@ -204,7 +204,6 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
         return;
     }
     c->connected = true;
-    c->connect_failures = 0;
     c->caps = engine_caps(c->engine);
     log_at(LOG_NOTE, "engine: %s, API 1.%d, %s", info->server_version, info->api_minor, info->arch);
     if (c->opt.mode == MODE_RUN)

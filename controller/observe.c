@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One look at the engine: three lists, however many bottles there are. */
 #include "controller/controller.h"
-#include "controller/log.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
@@ -39,54 +38,61 @@ void observe_abort(struct controller *c)
     c->look = look_free(c->look);
 }
 
+static bool anything_under_way(const struct controller *c)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        if (c->workers[i]->exec)
+            return true;
+    }
+    return false;
+}
+
 static void forget_old_policies(struct controller *c)
 {
+    /* What a plan in progress has just confirmed may be newer than this look. */
+    if (anything_under_way(c))
+        return;
     struct str_list ids = {0};
     for (size_t i = 0; i < c->observed->containers_len; i++) {
         const struct observed_container *k = &c->observed->containers[i];
         if (k->proven && (k->state == RUN_RUNNING || k->state == RUN_PAUSED))
             str_list_add(&ids, k->id);
     }
-    for (size_t i = 0; i < c->workers_len; i++) {
-        /* What a plan in progress has just confirmed may be newer than this look. */
-        if (c->workers[i]->exec) {
-            str_list_done(&ids);
-            return;
-        }
-    }
     memory_keep_policies(&c->memory, &ids);
     str_list_done(&ids);
 }
 
-static void take(struct controller *c, struct look *l)
+static struct err *take(struct controller *c, const struct look *l)
 {
     struct observed *o = NULL;
-    struct look_slot *s = l->slots;
-    AUTO_ERR e = observed_parse(state_installation(c->state), (struct sv){s[0].body, s[0].n},
-                                (struct sv){s[1].body, s[1].n}, (struct sv){s[2].body, s[2].n}, &o);
-    if (e) {
-        log_at(LOG_ERROR, "engine: its lists can't be read: %s, looking again", err_message(e));
-        return;
-    }
+    const struct look_slot *s = l->slots;
+    TRY_CTX(observed_parse(state_installation(c->state), (struct sv){s[0].body, s[0].n},
+                           (struct sv){s[1].body, s[1].n}, (struct sv){s[2].body, s[2].n}, &o),
+            "its lists can't be read");
     observed_free(c->observed);
     c->observed = o;
     forget_old_policies(c);
+    return NULL;
 }
 
+/* Only a look that has succeeded counts: no pass may decide on an older one than its own last
+ * change. */
 static void finish(struct look *l)
 {
     struct controller *c = l->c;
+    bool again = c->look_again;
     c->look = NULL;
-    c->looks_done = c->looks_started;
+    c->look_again = false;
+    if (!l->error)
+        l->error = take(c, l);
     if (l->error) {
-        engine_lost(c, l->error);
+        engine_lost(c, l->error); /* connecting again ends in a new look */
         look_free(l);
         return;
     }
-    take(c, l);
     look_free(l);
-    bool again = c->look_again;
-    c->look_again = false;
+    c->looks_done = c->looks_started;
+    c->connect_failures = 0;
     controller_dispatch(c);
     if (again)
         observe(c);

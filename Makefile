@@ -27,7 +27,7 @@ DEPS_PC    := libcurl jansson yaml-0.1 openssl libsystemd libmicrohttpd libarchi
 
 GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 NEED_build := $(filter-out help clean format,$(GOALS))
-NEED_test  := $(filter check check-% demo test% deps bench,$(GOALS))$(filter build/%/tests/%,$(GOALS))
+NEED_test  := $(filter check check-% images demo test% deps bench,$(GOALS))$(filter build/%/tests/%,$(GOALS))
 NEED_lint  := $(filter lint deps,$(GOALS))$(filter clang,$(MODE))
 -include $(if $(NEED_build),build/deps-build.mk) $(if $(NEED_test),build/deps-test.mk) $(if $(NEED_lint),build/deps-lint.mk)
 build/deps-%.mk: tests/rig/deps.sh Makefile

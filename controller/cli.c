@@ -22,6 +22,7 @@ const struct verb cli_verbs[] = {
     {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUIo",
      verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
+    {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
     {"images", "build", "build the images of the sidecars on the engine", "ecIB", verb_images},
     {0},
 };

@@ -58,6 +58,7 @@ int verb_explain(const struct cli *cli);
 int verb_schema(const struct cli *cli);
 int verb_plan(const struct cli *cli);
 int verb_get(const struct cli *cli);
+int verb_events(const struct cli *cli);
 int verb_images(const struct cli *cli);
 
 #endif

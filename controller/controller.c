@@ -205,7 +205,12 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
     }
     c->connected = true;
     c->caps = engine_caps(c->engine);
-    log_at(LOG_NOTE, "engine: %s, API 1.%d, %s", info->server_version, info->api_minor, info->arch);
+    /* What happened while nobody listened is looked up, not guessed. */
+    memory_keep_policies(&c->memory, &(const struct str_list){0});
+    memory_keep_containers(&c->memory, &(const struct str_list){0});
+    journal_add(
+        c->journal, NULL, JOURNAL_NORMAL, "EngineConnected",
+        xasprintf("engine %s, API 1.%d, %s", info->server_version, info->api_minor, info->arch));
     if (c->opt.mode == MODE_RUN)
         events_open(c);
     for (size_t i = 0; i < c->workers_len; i++) {
@@ -229,6 +234,8 @@ void engine_lost(struct controller *c, const struct err *why)
 {
     if (c->connecting || c->stopping)
         return;
+    if (c->connected)
+        journal_add(c->journal, NULL, JOURNAL_WARNING, "EngineLost", xstrdup(err_message(why)));
     c->connected = false;
     engine_cancel(c->engine, c->events_id);
     c->events_id = 0;
@@ -356,6 +363,7 @@ static void close_all(struct controller *c)
     free(c->manifests_error);
     free(c->findings);
     free(c->upstream_ca);
+    journal_free(c->journal);
     sd_event_source_unref(c->wake);
     sd_event_source_unref(c->retry);
     sd_event_source_unref(c->resync);
@@ -377,6 +385,7 @@ static struct err *run(struct controller *c, int *ret_exit)
 static void init(struct controller *c, const struct controller_options *opt)
 {
     *c = (struct controller){.opt = *opt};
+    c->journal = journal_new(&(struct journal_hooks){.added = report_event, .ctx = c});
     if (getrandom(&c->prng, sizeof(c->prng), GRND_NONBLOCK) < 0)
         c->prng = (uint64_t)getpid();
 }

@@ -12,6 +12,7 @@
 
 #include "controller/api.h"
 #include "controller/engine.h"
+#include "controller/journal.h"
 #include "controller/secrets.h"
 #include "controller/state.h"
 #include "controller/watch.h"
@@ -43,6 +44,12 @@ struct controller_options {
     const char *image[ROLE_COUNT];
 };
 
+/* How often we have ourselves written into a running proxy, or signalled it. */
+struct own_deeds {
+    unsigned uploads[ROLE_COUNT];
+    unsigned signals[ROLE_COUNT];
+};
+
 struct worker {
     struct controller *c;
     char *name;
@@ -62,6 +69,12 @@ struct worker {
     char *problem;
     char *secrets_problem;
     char *unsupported;
+    char *quarantine;        /* why the agent may not run; NULL: it may */
+    const char *open_reason; /* what opens the bottle, of the last look; NULL: nothing */
+    char *open_text;
+    bool interrupted;       /* what is under way gives way to making the bottle safe */
+    uint64_t ended_ns;      /* when its last requests had ended */
+    struct own_deeds deeds; /* whose events are still to come */
     struct conditions conditions;
 };
 
@@ -73,6 +86,7 @@ struct controller {
     struct watch *watch;
     struct watch *secrets_watch;
     struct api_server *api;
+    struct journal *journal; /* what has happened, for `events` */
     sd_event_source *wake;   /* for the nearest not_before_ns */
     sd_event_source *resync; /* everything, every RESYNC */
     sd_event_source *retry;  /* of the connection */
@@ -146,6 +160,8 @@ void worker_poke(struct worker *w);
 /* Looks and acts, when it is due. */
 void worker_pass(struct worker *w);
 void worker_status(struct worker *w);
+/* After a look: a bottle that something has opened is seen to at once. */
+void worker_guard(struct worker *w);
 bool worker_settled(const struct worker *w);
 void worker_input(const struct worker *w, struct status_input *ret);
 
@@ -162,5 +178,7 @@ json_t *report_bottle(const struct worker *w);
 json_t *report_handle(void *ctx, const char *method, const char *path, const json_t *body,
                       int *ret_status);
 void report_changed(struct controller *c);
+/* journal_hooks.added: to the log and to who watches. */
+void report_event(void *ctx, const struct journal_entry *e);
 
 #endif

@@ -9,7 +9,8 @@
 
 static const char filters[] = "{\"type\":[\"container\",\"network\",\"volume\"],\"event\":["
                               "\"create\",\"start\",\"die\",\"destroy\",\"rename\","
-                              "\"pause\",\"unpause\",\"connect\",\"disconnect\"]}";
+                              "\"pause\",\"unpause\",\"connect\",\"disconnect\",\"update\","
+                              "\"kill\",\"exec_start\",\"extract-to-dir\"]}";
 
 /* "<instance>.<bottle>.<what>" */
 static struct worker *worker_of(struct controller *c, const char *name)
@@ -78,28 +79,157 @@ int events_echo(sd_event_source *s, uint64_t usec, void *ctx)
     return 0;
 }
 
+struct engine_event {
+    const char *action; /* "exec_start: cmd" is "exec_start" */
+    const char *name;   /* of the container or the network; may be NULL */
+    const char *id;
+    const char *container; /* of a connect or disconnect: its id; may be NULL */
+    int64_t time;          /* the engine's, Unix seconds */
+};
+
+static bool is(const struct engine_event *e, const char *action)
+{
+    size_t n = strlen(action);
+    return strncmp(e->action, action, n) == 0 && (!e->action[n] || e->action[n] == ':');
+}
+
+/* Events come a little later than the answers to what caused them. */
+#define OWN_ECHO_NS NS_PER_S
+
+static bool may_be_ours(const struct worker *w)
+{
+    return w->exec || (w->ended_ns && now_ns(w->c) < w->ended_ns + OWN_ECHO_NS);
+}
+
+/* The role of a proxy of ours; ROLE_COUNT: it is none. */
+static enum role proxy_role(const struct controller *c, const char *id)
+{
+    for (size_t i = 0; c->observed && i < c->observed->containers_len; i++) {
+        const struct observed_container *k = &c->observed->containers[i];
+        if (k->proven && strcmp(k->id, id) == 0)
+            return role_info(k->role)->hot_file ? k->role : ROLE_COUNT;
+    }
+    return ROLE_COUNT;
+}
+
+/* Whether one of our own deeds is what this event tells of: each counts once. */
+static bool is_own_deed(struct worker *w, const struct engine_event *e, enum role role)
+{
+    if (!may_be_ours(w))
+        w->deeds = (struct own_deeds){0}; /* what didn't come by now never will */
+    unsigned *left = is(e, "extract-to-dir") ? &w->deeds.uploads[role]
+                     : is(e, "kill")         ? &w->deeds.signals[role]
+                                             : NULL;
+    if (!left || !*left)
+        return false;
+    --*left;
+    return true;
+}
+
+static const char *container_name(const struct controller *c, const char *id)
+{
+    for (size_t i = 0; c->observed && i < c->observed->containers_len; i++) {
+        if (strcmp(c->observed->containers[i].id, id) == 0)
+            return c->observed->containers[i].name;
+    }
+    return id;
+}
+
+/* Whoever it was, the engine doesn't say. */
+static void tell(struct worker *w, const struct engine_event *e)
+{
+    static const char *const told[] = {"connect", "disconnect", "update", "pause",
+                                       "unpause", "rename",     "destroy"};
+    const char *role = e->name ? strrchr(e->name, '.') : NULL;
+    bool tells = false;
+    if (role && strncmp(role + 1, PROBE_ROLE "-", strlen(PROBE_ROLE "-")) == 0)
+        return; /* of `attest` */
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+        tells = tells || is(e, told[i]);
+    if (!tells)
+        return;
+    journal_add(w->c->journal, w->name, JOURNAL_WARNING, "ChangedByOthers",
+                e->container
+                    ? xasprintf("%s of network '%s' and container '%s', not by this controller",
+                                e->action, e->name ? e->name : e->id,
+                                container_name(w->c, e->container))
+                    : xasprintf("%s of '%s', not by this controller", e->action,
+                                e->name ? e->name : e->id));
+}
+
+/* Whoever did it: what was known of the bottle's parts may be so no more. */
+static void doubt(struct worker *w, const struct engine_event *e)
+{
+    struct memory *m = &w->c->memory;
+    if (is(e, "start") && !w->exec)
+        memory_forget_policy(m, e->id); /* what it runs now is read from its log again */
+    if (is(e, "update"))
+        memory_forget_seal(m, e->id);
+    bool touches = is(e, "exec_start") || is(e, "extract-to-dir") || is(e, "kill");
+    enum role role = touches ? proxy_role(w->c, e->id) : ROLE_COUNT;
+    if (role == ROLE_COUNT || is_own_deed(w, e, role))
+        return;
+    memory_disturb_policy(m, e->id);
+    journal_add(w->c->journal, w->name, JOURNAL_WARNING, "ProxyTouched",
+                xasprintf("%s of %s, not by this controller: it gets its files again and has to "
+                          "confirm them",
+                          e->action, e->name));
+}
+
+static bool any_open(const struct controller *c)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        if (c->workers[i]->open_reason)
+            return true;
+    }
+    return false;
+}
+
+static void on_event(struct controller *c, const struct engine_event *e)
+{
+    struct worker *w = e->name ? worker_of(c, e->name) : NULL;
+    if (!w)
+        w = worker_by_container(c, e->container);
+    /* Also while a bottle is worked on, and of strangers: one may be where it doesn't belong, or be
+     * there no longer. */
+    bool may_open = is(e, "connect") || (!w && is(e, "start"));
+    bool may_close = !w && is(e, "die") && any_open(c);
+    if (may_open || may_close)
+        observe(c);
+    if (!w)
+        return;
+    /* Agents are exec'd into all day. */
+    bool of_interest = !is(e, "exec_start") || proxy_role(c, e->id) != ROLE_COUNT;
+    if (!of_interest)
+        return;
+    const struct engine_info *info = engine_get_info(c->engine);
+    bool replayed = info && e->time <= info->time; /* of what the lists show by now */
+    if (!replayed)
+        doubt(w, e);
+    if (!replayed && !may_be_ours(w))
+        tell(w, e);
+    look_at(w);
+    w->echoes = ECHOES;
+    arm_echo(c, ECHO_FIRST_US);
+    controller_dispatch(c);
+}
+
 static bool on_line(void *ctx, int stream, struct sv line)
 {
-    struct controller *c = ctx;
     (void)stream;
     json_t *v = json_loadb(line.p, line.n, 0, NULL);
-    const json_t *attributes = json_object_get(json_object_get(v, "Actor"), "Attributes");
-    const char *name = json_string_value(json_object_get(attributes, "name"));
-    struct worker *w = name ? worker_of(c, name) : NULL;
-    if (!w)
-        w = worker_by_container(c, json_string_value(json_object_get(attributes, "container")));
-    const char *id = json_string_value(json_object_get(json_object_get(v, "Actor"), "ID"));
-    const char *action = json_string_value(json_object_get(v, "Action"));
-    /* Started by somebody else: what it runs now is read from its log again. */
-    if (w && !w->exec && id && action && strcmp(action, "start") == 0)
-        memory_forget_policy(&c->memory, id);
+    const json_t *actor = json_object_get(v, "Actor");
+    const json_t *attributes = json_object_get(actor, "Attributes");
+    struct engine_event e = {
+        .action = json_string_value(json_object_get(v, "Action")),
+        .id = json_string_value(json_object_get(actor, "ID")),
+        .name = json_string_value(json_object_get(attributes, "name")),
+        .container = json_string_value(json_object_get(attributes, "container")),
+        .time = json_integer_value(json_object_get(v, "time")),
+    };
+    if (e.action && e.id)
+        on_event(ctx, &e);
     json_decref(v);
-    if (w) {
-        look_at(w);
-        w->echoes = ECHOES;
-        arm_echo(c, ECHO_FIRST_US);
-        controller_dispatch(c);
-    }
     return true;
 }
 

@@ -16,10 +16,28 @@ static void note_unreadable(struct controller *c, const struct err *e)
         return;
     free(c->manifests_error);
     c->manifests_error = xstrdup(err_message(e));
-    log_at(LOG_ERROR,
-           "manifests: %s; what they say is unknown, nothing is changed or removed for it, looking "
-           "again",
-           err_message(e));
+    journal_add(c->journal, NULL, JOURNAL_WARNING, "ManifestsUnreadable",
+                xasprintf("%s; what they say is unknown, nothing is changed or removed for it, "
+                          "looking again",
+                          err_message(e)));
+}
+
+/* Findings that belong to no bottle: nobody knows which one the file holds. */
+static void tell_files(struct controller *c, const struct manifest_set *set)
+{
+    for (size_t i = 0; i < set->files_len; i++) {
+        const struct diag_list *l = &set->files[i].diags;
+        if (!l->len)
+            continue;
+        struct str text;
+        str_init(&text, FINDINGS_MAX);
+        diag_format(&l->items[0], &text);
+        if (l->len > 1)
+            str_addf(&text, " (and %zu more)", l->len - 1);
+        journal_add(c->journal, NULL, JOURNAL_WARNING, "ManifestRejected",
+                    str_failed(&text) ? xstrdup(set->files[i].path) : xstrdup(text.p));
+        str_done(&text);
+    }
 }
 
 /* Told once, until they change. */
@@ -42,6 +60,7 @@ static void note_findings(struct controller *c, const struct manifest_set *set)
         char *rest = now;
         for (char *end = strchr(rest, '\n'); end; rest = end + 1, end = strchr(rest, '\n'))
             log_at(LOG_WARN, "manifest %.*s", (int)(end - rest), rest);
+        tell_files(c, set);
     }
     free(c->findings);
     c->findings = any ? TAKE_PTR(now) : NULL;
@@ -59,7 +78,8 @@ void manifests_load(struct controller *c)
         return;
     }
     if (c->manifests_error)
-        log_at(LOG_NOTE, "manifests: readable again");
+        journal_add(c->journal, NULL, JOURNAL_NORMAL, "ManifestsReadable",
+                    xstrdup("the manifests can be read again"));
     free(c->manifests_error);
     c->manifests_error = NULL;
     struct manifest_input *inputs = NULL;

@@ -47,19 +47,33 @@ static bool anything_under_way(const struct controller *c)
     return false;
 }
 
-static void forget_old_policies(struct controller *c)
+static void forget_what_is_gone(struct controller *c)
 {
-    /* What a plan in progress has just confirmed may be newer than this look. */
+    /* What a plan in progress has just learned may be newer than this look. */
     if (anything_under_way(c))
         return;
-    struct str_list ids = {0};
+    struct str_list running = {0};
+    struct str_list all = {0};
     for (size_t i = 0; i < c->observed->containers_len; i++) {
         const struct observed_container *k = &c->observed->containers[i];
         if (k->proven && (k->state == RUN_RUNNING || k->state == RUN_PAUSED))
-            str_list_add(&ids, k->id);
+            str_list_add(&running, k->id);
+        if (k->proven || k->probe)
+            str_list_add(&all, k->id);
     }
-    memory_keep_policies(&c->memory, &ids);
-    str_list_done(&ids);
+    memory_keep_policies(&c->memory, &running);
+    memory_keep_containers(&c->memory, &all);
+    str_list_done(&running);
+    str_list_done(&all);
+}
+
+static void note_probes(struct controller *c)
+{
+    for (size_t i = 0; i < c->observed->containers_len; i++) {
+        const struct observed_container *k = &c->observed->containers[i];
+        if (k->probe)
+            memory_note_sight(&c->memory, k->id, now_ns(c));
+    }
 }
 
 static struct err *take(struct controller *c, const struct look *l)
@@ -71,7 +85,8 @@ static struct err *take(struct controller *c, const struct look *l)
             "its lists can't be read");
     observed_free(c->observed);
     c->observed = o;
-    forget_old_policies(c);
+    forget_what_is_gone(c);
+    note_probes(c);
     return NULL;
 }
 
@@ -93,6 +108,8 @@ static void finish(struct look *l)
     look_free(l);
     c->looks_done = c->looks_started;
     c->connect_failures = 0;
+    for (size_t i = 0; i < c->workers_len; i++)
+        worker_guard(c->workers[i]);
     controller_dispatch(c);
     if (again)
         observe(c);
@@ -120,13 +137,14 @@ static char *path_of(const struct controller *c, enum look_part part)
 {
     if (part == LOOK_NETWORKS)
         return xstrdup("/networks"); /* all of them: strangers' subnets count */
+    if (part == LOOK_CONTAINERS)
+        return xstrdup("/containers/json?all=1"); /* all: one may be where it doesn't belong */
     struct str filter;
     str_init(&filter, 1024);
     str_addf(&filter, "{\"label\":[\"%s=%s\"]}", LABEL_INSTALLATION, state_installation(c->state));
     struct str path;
     str_init(&path, 4096);
-    str_add(&path,
-            part == LOOK_CONTAINERS ? "/containers/json?all=1&filters=" : "/volumes?filters=");
+    str_add(&path, "/volumes?filters=");
     str_add_url(&path, (struct sv){filter.p, filter.len}, "");
     str_done(&filter);
     return XNN(str_take(&path));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Status as JSON: what the API serves and `get` prints. */
 #include "controller/controller.h"
+#include "controller/log.h"
 #include "reconcile/clock.h"
 #include "spec/base/xalloc.h"
 
@@ -56,10 +57,11 @@ json_t *report_bottles(const struct controller *c)
     for (size_t i = 0; i < c->workers_len; i++)
         json_array_append_new(items, report_bottle(c->workers[i]));
     json_t *health =
-        XNN(json_pack("{s:b, s:b, s:s?, s:s?, s:I}", "engineConnected", c->connected,
+        XNN(json_pack("{s:b, s:b, s:s?, s:s?, s:I, s:I}", "engineConnected", c->connected,
                       "manifestsKnown", c->manifests_known, "problem", c->manifests_error,
                       "watchProblem", c->watch ? watch_problem(c->watch) : NULL, "mutatingRequests",
-                      (json_int_t)(c->engine ? engine_mutations(c->engine) : 0)));
+                      (json_int_t)(c->engine ? engine_mutations(c->engine) : 0), "lastEvent",
+                      (json_int_t)journal_last(c->journal)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
                          "items", items, "controller", health));
 }
@@ -77,6 +79,8 @@ json_t *report_handle(void *ctx, const char *method, const char *path, const jso
     }
     if (strcmp(path, "/v1/bottles") == 0)
         return report_bottles(c);
+    if (strcmp(path, "/v1/events") == 0)
+        return journal_json(c->journal);
     if (strncmp(path, one, strlen(one)) == 0) {
         const struct worker *w = worker_find(c, path + strlen(one));
         if (w)
@@ -90,4 +94,16 @@ void report_changed(struct controller *c)
 {
     if (c->api)
         api_server_changed(c->api);
+}
+
+void report_event(void *ctx, const struct journal_entry *e)
+{
+    struct controller *c = ctx;
+    bool of_bottle = e->bottle[0] != '\0';
+    /* What repeats is logged at each doubling. */
+    if (c->opt.mode != MODE_PLAN && (e->count & (e->count - 1)) == 0)
+        log_at(e->type == JOURNAL_WARNING ? LOG_WARN : LOG_NOTE, "%s%s%sevent=%s count=%llu %s",
+               of_bottle ? "bottle=" : "", e->bottle, of_bottle ? " " : "", e->reason,
+               (unsigned long long)e->count, e->message);
+    report_changed(c);
 }

@@ -9,13 +9,18 @@ struct flight {
     struct worker *w;
     uint64_t id;
     int step;
-    bool mutates;
+    bool mutates;       /* must end by itself; a pull needn't */
     const char *object; /* of the plan's step: an image that is pulled; else NULL */
     bool satisfied;     /* a followed log said what was waited for */
 };
 
-static enum engine_lane lane_of(const struct exec_request *q)
+enum { ISOLATE_MS = 60000 };
+
+/* What makes an opened bottle safe doesn't queue behind what makes others. */
+static enum engine_lane lane_of(const struct worker *w, const struct exec_request *q)
 {
+    if (exec_plan(w->exec)->isolates)
+        return LANE_CONTROL;
     switch ((int)q->of->kind) {
     case STEP_NET_CREATE:
     case STEP_NET_REMOVE:
@@ -88,6 +93,17 @@ static bool on_line(void *ctx, int stream, struct sv line)
     return more;
 }
 
+/* The engine tells of it as it tells of everybody's. */
+static void note_deed(struct worker *w, const struct step *s)
+{
+    if (!s->id)
+        return; /* nobody has seen that container yet */
+    if (s->kind == STEP_CTR_UPLOAD)
+        w->deeds.uploads[s->role]++;
+    if (s->kind == STEP_CTR_SIGNAL || s->kind == STEP_CTR_REMOVE || s->kind == STEP_CTR_STOP)
+        w->deeds.signals[s->role]++;
+}
+
 static void log_step(const struct worker *w, const struct step *s)
 {
     if (step_mutates(s->kind))
@@ -102,17 +118,19 @@ static void send_request(struct worker *w, const struct exec_request *x)
     *f = (struct flight){.next = w->flights,
                          .w = w,
                          .step = x->step,
-                         .mutates = step_mutates(x->of->kind),
+                         .mutates = step_mutates(x->of->kind) && x->answer != ANSWER_LINES,
                          .object = x->answer == ANSWER_LINES ? x->of->object : NULL};
     w->flights = f;
+    bool safe = exec_plan(w->exec)->isolates;
     struct engine_request q = {.method = x->method,
                                .path = x->path,
                                .body = {x->body, x->body_n},
                                .content_type = x->content_type,
-                               .lane = lane_of(x),
-                               .timeout_ms = x->timeout_ms,
+                               .lane = lane_of(w, x),
+                               .timeout_ms = safe ? ISOLATE_MS : x->timeout_ms,
                                .framed = x->answer == ANSWER_LOG};
     log_step(w, x->of);
+    note_deed(w, x->of);
     f->id = x->answer == ANSWER_BODY ? engine_send(w->c->engine, &q, on_done, f)
                                      : engine_stream(w->c->engine, &q, on_line, on_done, f);
 }
@@ -120,12 +138,12 @@ static void send_request(struct worker *w, const struct exec_request *x)
 void worker_pump(struct worker *w)
 {
     struct exec_request q;
-    while (!w->c->stopping && exec_next(w->exec, now_ns(w->c), &q)) {
+    while (!w->c->stopping && !w->interrupted && exec_next(w->exec, now_ns(w->c), &q)) {
         send_request(w, &q);
         exec_request_done(&q);
     }
     struct controller *c = w->c;
-    if (w->c->stopping ? !w->flights : exec_finished(w->exec))
+    if (w->c->stopping || w->interrupted ? !w->flights : exec_finished(w->exec))
         worker_ended(w);
     else
         worker_status(w);

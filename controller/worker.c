@@ -2,6 +2,7 @@
 /* One bottle: look, plan, carry out, look again, until the plan is empty. */
 #include "controller/controller.h"
 #include "controller/log.h"
+#include "reconcile/openings.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
@@ -46,6 +47,8 @@ void worker_free(struct worker *w)
     free(w->problem);
     free(w->secrets_problem);
     free(w->unsupported);
+    free(w->quarantine);
+    free(w->open_text);
     free(w->name);
     free(w);
 }
@@ -145,25 +148,64 @@ static void reserved_subnets(const struct controller *c, struct cidr_set *ret)
     }
 }
 
-static struct plan *make_plan(struct worker *w, const struct desired *d)
+static struct diff_input diff_input_of(const struct worker *w, const struct desired *d)
 {
-    struct controller *c = w->c;
-    struct cidr_set reserved = {0};
-    reserved_subnets(c, &reserved);
+    const struct controller *c = w->c;
     const struct catalog_entry *last = catalog_find(&c->catalog, w->name);
-    struct diff_input in = {.instance = c->opt.instance,
-                            .bottle = w->name,
-                            .desired = d,
-                            .last_good = last ? last->bottle : NULL,
-                            .observed = c->observed,
-                            .memory = &c->memory,
-                            .pool = &c->pool,
-                            .reserved = &reserved,
-                            .caps = &c->caps,
-                            .now_ns = now_ns(c)};
+    return (struct diff_input){.instance = c->opt.instance,
+                               .bottle = w->name,
+                               .desired = d,
+                               .last_good = last ? last->bottle : NULL,
+                               .observed = c->observed,
+                               .memory = &c->memory,
+                               .pool = &c->pool,
+                               .caps = &c->caps,
+                               .quarantine = w->quarantine,
+                               .now_ns = now_ns(c)};
+}
+
+static struct plan *make_plan(struct worker *w, const struct desired *d, bool isolate_only)
+{
+    struct cidr_set reserved = {0};
+    reserved_subnets(w->c, &reserved);
+    struct diff_input in = diff_input_of(w, d);
+    in.reserved = &reserved;
+    in.isolate_only = isolate_only;
     struct plan *p = diff(&in);
     cidr_set_done(&reserved);
     return p;
+}
+
+/* What opens the bottle now, for the condition; whether the lists alone show something. */
+static bool note_openings(struct worker *w)
+{
+    struct diff_input in = diff_input_of(w, w->desired);
+    struct bottle_view v;
+    struct openings o;
+    bool listed = false;
+    bottle_view(in.observed, in.memory, w->name, &v);
+    openings_find(&in, &v, &o);
+    for (size_t i = 0; i < o.len; i++)
+        listed = listed || opening_is_listed(o.items[i].kind);
+    w->open_reason = o.len ? opening_reason(o.items[0].kind) : NULL;
+    set_text(&w->open_text, o.len ? o.items[0].text : NULL);
+    openings_done(&o);
+    return listed;
+}
+
+void worker_guard(struct worker *w)
+{
+    bool was_open = w->open_reason != NULL;
+    bool listed = note_openings(w);
+    if (listed || (was_open && !w->open_reason))
+        worker_poke(w);
+    if (!listed)
+        return;
+    if (!w->exec || exec_plan(w->exec)->isolates || w->interrupted || w->c->opt.mode == MODE_PLAN)
+        return;
+    w->interrupted = true;
+    flights_cancel(w, true);
+    worker_pump(w);
 }
 
 static void forget_failures(struct worker *w)
@@ -195,7 +237,7 @@ static void bury(struct worker *w)
     AUTO_ERR e = state_remove(c->state, w->name);
     if (e)
         log_at(LOG_ERROR, "bottle=%s removing its record: %s, ignoring", w->name, err_message(e));
-    log_at(LOG_NOTE, "bottle=%s removed", w->name);
+    journal_add(c->journal, w->name, JOURNAL_NORMAL, "Gone", xstrdup("nothing of it is left"));
     for (int r = 0; r < ROLE_COUNT; r++) {
         AUTO_FREE char *name = object_name(c->opt.instance, w->name, role_info((enum role)r)->name);
         memory_forget_restart(&c->memory, name);
@@ -222,6 +264,8 @@ void worker_input(const struct worker *w, struct status_input *ret)
                                  .problem = w->problem,
                                  .plan = w->plan,
                                  .current = w->exec ? exec_current(w->exec) : NULL,
+                                 .open_reason = w->open_reason,
+                                 .open_text = w->open_text,
                                  .working = w->exec || w->dirty || w->failures,
                                  .terminal = w->terminal,
                                  .now_s = (int64_t)time(NULL)};
@@ -233,14 +277,8 @@ void worker_input(const struct worker *w, struct status_input *ret)
 void worker_status(struct worker *w)
 {
     struct status_input in;
-    bool was = w->conditions.of[COND_READY].status == TRUTH_TRUE;
     worker_input(w, &in);
-    conditions_update(&w->conditions, &in);
-    const struct condition *ready = &w->conditions.of[COND_READY];
-    if (was != (ready->status == TRUTH_TRUE))
-        log_at(LOG_NOTE, "bottle=%s generation=%lld ready=%s reason=%s %s", w->name,
-               (long long)ready->generation, truth_name(ready->status), ready->reason,
-               ready->message);
+    journal_conditions(w->c->journal, w->name, &w->conditions, &in);
     report_changed(w->c);
 }
 
@@ -248,16 +286,15 @@ static void wait_failed(struct worker *w, const struct err *e)
 {
     struct controller *c = w->c;
     enum err_kind k = err_kind(e);
-    bool same = w->problem && strcmp(w->problem, err_message(e)) == 0;
     w->terminal = k == ERR_INVALID || k == ERR_DENIED;
     w->failures++;
     uint64_t delay = w->terminal ? TERMINAL_RETRY_NS : backoff_delay_ns(w->failures, &c->prng);
     w->not_before_ns = now_ns(c) + delay;
     set_text(&w->problem, err_message(e));
     w->dirty = true;
-    if (!same || (w->failures & (w->failures - 1)) == 0)
-        log_at(LOG_ERROR, "bottle=%s attempt=%u %s, retrying in %.1fs", w->name, w->failures,
-               err_message(e), (double)delay / (double)NS_PER_S);
+    if (!w->terminal) /* else it is told as Stalled */
+        journal_add(c->journal, w->name, JOURNAL_WARNING, "StepFailed",
+                    xasprintf("%s, retrying", err_message(e)));
 }
 
 /* Looks at what is wanted; false when nothing may be done now (and status says why). */
@@ -309,7 +346,20 @@ static bool may_act(const struct worker *w, const struct plan *p)
         return false;
     if (!plan_mutates(p))
         return true; /* only looks something up */
-    return w->c->opt.mode != MODE_PLAN && !is_suspended(catalog_find(&w->c->catalog, w->name));
+    if (w->c->opt.mode == MODE_PLAN)
+        return false;
+    /* Suspended means left alone, not left open. */
+    return p->isolates || !is_suspended(catalog_find(&w->c->catalog, w->name));
+}
+
+/* What is wanted isn't known, or can't be had: the bottle is left as it runs, but not open. */
+static void keep_closed(struct worker *w)
+{
+    w->plan = make_plan(w, NULL, true);
+    if (may_act(w, w->plan))
+        begin(w);
+    else
+        worker_status(w);
 }
 
 void worker_pass(struct worker *w)
@@ -321,11 +371,12 @@ void worker_pass(struct worker *w)
     desired_free(w->desired);
     w->desired = d;
     w->plan = plan_free(w->plan);
+    (void)note_openings(w);
     if (!may) {
-        worker_status(w);
+        keep_closed(w);
         return;
     }
-    struct plan *p = make_plan(w, d);
+    struct plan *p = make_plan(w, d, false);
     bool waits = wait_restart(w, p);
     if (!p->steps_len && !p->hold && !waits) {
         forget_failures(w);
@@ -350,6 +401,8 @@ void worker_ended(struct worker *w)
         wait_failed(w, e);
     w->exec = exec_free(w->exec);
     w->dirty = true;
+    w->interrupted = false;
+    w->ended_ns = now_ns(w->c);
     if (!looked_only)
         w->needs_look = w->c->looks_started + 1;
     worker_status(w);

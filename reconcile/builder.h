@@ -10,19 +10,27 @@ struct builder {
     struct plan *plan;
     struct bottle_view view;
     struct cidr_set used;
-    struct str_list lookups; /* images that nobody has looked up yet */
-    struct str_list scans;   /* "<role> <container id>" of proxies whose policy isn't known yet */
-    int net_step[NET_COUNT]; /* creation of a missing network */
-    int vol_step;            /* last volume creation */
-    int ready[ROLE_COUNT];   /* the step after which the role is up and confirmed; STEP_NONE: it is
-                                already */
+    struct str_list lookups;  /* images that nobody has looked up yet */
+    struct str_list scans;    /* "<role> <container id>" of proxies whose policy isn't known yet */
+    struct str_list inspects; /* the same of containers whose seal isn't known yet */
+    int net_step[NET_COUNT];  /* creation of a missing network */
+    int vol_step;             /* last volume creation */
+    int ready[ROLE_COUNT];    /* the step after which the role is up and confirmed; STEP_NONE: it is
+                                 already */
     bool waiting; /* a role can't be brought up now, so what depends on it isn't started either */
+    bool open;    /* something opens the bottle */
 };
 
 /* reconcile/view.c: is it attached to exactly the networks of its role, and no other? */
 bool view_nets_ok(const struct bottle_view *v, const struct observed_container *c);
 /* reconcile/diff_role.c: one role of a wanted bottle. */
 void build_role(struct builder *b, const struct desired_container *want);
+/* reconcile/diff_seal.c: what makes an opened bottle safe; false when there is nothing to do, which
+ * with `open` set means that it is safe, and is to be mended or waited for. */
+bool build_isolation(struct builder *b);
+/* Containers that `attest` has left behind; `all`: the bottle goes. */
+void build_probes(struct builder *b, bool all);
+#define PROBE_LIFE_NS (UINT64_C(900) * 1000000000)
 /* reconcile/diff_gone.c: everything of a bottle that no manifest wants. */
 void build_removal(struct builder *b);
 /* Removes a network: what is still attached to it first, when the engine said that something is. */

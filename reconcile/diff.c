@@ -118,10 +118,20 @@ static void build_wanted(struct builder *b)
     for (int n = 0; n < NET_COUNT; n++)
         build_network(b, &d->networks[n]);
     build_spare_networks(b);
+    build_probes(b, false);
     build_volumes(b);
     for (size_t i = 0; i < d->containers_len; i++)
         build_role(b, &d->containers[i]);
     build_unwanted(b);
+}
+
+static void add_inspect(struct plan *p, enum role role, const char *name, const char *id)
+{
+    plan_add(p, &(struct step_init){.kind = STEP_CTR_INSPECT,
+                                    .role = role,
+                                    .object = name,
+                                    .id = id,
+                                    .cause = "is it sealed as asked?"});
 }
 
 static void add_scan(struct plan *p, enum role role, const char *name, const char *id)
@@ -139,15 +149,29 @@ static void add_scan(struct plan *p, enum role role, const char *name, const cha
     plan_after(p, scan, inspect);
 }
 
+/* Of "<role> <container id>" words. */
+static void add_reads(const struct builder *b, const struct str_list *words,
+                      void (*add)(struct plan *, enum role, const char *, const char *),
+                      struct plan *reads)
+{
+    for (size_t i = 0; i < words->len; i++) {
+        const char *id = strchr(words->items[i], ' ');
+        AUTO_FREE char *role_text = xmemdup0(words->items[i], (size_t)(id - words->items[i]));
+        enum role role = ROLE_COUNT;
+        if (role_parse(role_text, &role))
+            add(reads, role, b->view.roles[role].container->name, id + 1);
+    }
+}
+
 /* Nothing is decided on what isn't known: when something must be looked up first, the plan is just
  * that. */
 static struct plan *lookups_first(struct builder *b)
 {
-    if (b->plan->hold && b->plan->hold != HOLD_IMAGE) {
+    if (b->plan->hold && b->plan->hold != HOLD_IMAGE && b->plan->hold != HOLD_OPEN) {
         plan_drop_steps(b->plan);
         return b->plan;
     }
-    if (!b->lookups.len && !b->scans.len)
+    if (!b->lookups.len && !b->scans.len && !b->inspects.len)
         return b->plan;
     struct plan *reads = plan_new(b->in->bottle);
     str_list_sort_unique(&b->lookups);
@@ -155,15 +179,8 @@ static struct plan *lookups_first(struct builder *b)
         plan_add(reads, &(struct step_init){.kind = STEP_IMAGE_INSPECT,
                                             .object = b->lookups.items[i],
                                             .cause = "is the image there?"});
-    for (size_t i = 0; i < b->scans.len; i++) {
-        char *role_text = b->scans.items[i];
-        char *id = strchr(role_text, ' ');
-        *id++ = '\0';
-        enum role role = ROLE_COUNT;
-        bool known = role_parse(role_text, &role);
-        if (known)
-            add_scan(reads, role, b->view.roles[role].container->name, id);
-    }
+    add_reads(b, &b->inspects, add_inspect, reads);
+    add_reads(b, &b->scans, add_scan, reads);
     plan_free(b->plan);
     return reads;
 }
@@ -177,13 +194,16 @@ struct plan *diff(const struct diff_input *in)
         b.ready[i] = STEP_NONE;
     bottle_view(in->observed, in->memory, in->bottle, &b.view);
     collect_used(&b);
-    if (in->desired)
+    bool keep = in->desired || in->isolate_only;
+    bool made_safe = keep && build_isolation(&b);
+    if (!made_safe && in->desired)
         build_wanted(&b);
-    else
+    else if (!keep)
         build_removal(&b);
     struct plan *p = lookups_first(&b);
     cidr_set_done(&b.used);
     str_list_done(&b.lookups);
     str_list_done(&b.scans);
+    str_list_done(&b.inspects);
     return p;
 }

@@ -25,6 +25,8 @@ struct diff_input {
     const struct pool *pool;
     const struct cidr_set *reserved; /* subnets promised to other bottles' running plans */
     const struct engine_caps *caps;
+    const char *quarantine; /* why the agent may not run, whatever else is well; NULL: it may */
+    bool isolate_only; /* what is wanted isn't known now: only what opens the bottle is closed */
     uint64_t now_ns;
 };
 /* Never NULL. */
@@ -38,6 +40,7 @@ void observed_bottles(const struct observed *o, struct str_list *ret);
 struct role_view {
     const struct observed_container *container; /* NULL: none */
     const struct known_policy *policy;
+    const struct seal *seal; /* NULL: not inspected yet */
     bool nets_ok;
 };
 struct bottle_view {

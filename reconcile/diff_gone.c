@@ -84,6 +84,7 @@ static bool kept_by_manifest(const struct builder *b, const char *volume)
 void build_removal(struct builder *b)
 {
     const struct observed *o = b->in->observed;
+    build_probes(b, true);
     int gone[MAX_OF_BOTTLE];
     size_t n = 0;
     int last = STEP_NONE;

@@ -100,7 +100,8 @@ static const char *const roots_paths[] = {
     "/var/lib/ca-certificates/ca-bundle.pem",
 };
 
-static void build_upload(struct builder *b, struct target *t)
+/* Its files, and the last look at it before it may start. */
+static void build_prepare(struct builder *b, struct target *t)
 {
     if (t->want->want_roots) {
         for (size_t i = 0; i < sizeof(roots_paths) / sizeof(*roots_paths); i++) {
@@ -112,6 +113,9 @@ static void build_upload(struct builder *b, struct target *t)
     }
     if (t->want->files.len)
         add(b, t, (struct step_init){.kind = STEP_CTR_UPLOAD});
+    add(b, t,
+        (struct step_init){.kind = STEP_CTR_VERIFY,
+                           .cause = "nothing runs that isn't sealed as asked"});
 }
 
 static void build_create(struct builder *b, struct target *t)
@@ -123,7 +127,7 @@ static void build_create(struct builder *b, struct target *t)
         plan_after(b->plan, s, b->vol_step);
     after_networks(b, t->want, s);
     build_secondary_nets(b, t);
-    build_upload(b, t);
+    build_prepare(b, t);
 }
 
 /* What must be up and confirmed before this role may start. */
@@ -187,7 +191,7 @@ static void build_replace(struct builder *b, const struct desired_container *wan
     if (waiting && same_spec(want, waiting) && waiting->state == RUN_CREATED &&
         view_nets_ok(&b->view, waiting)) {
         t.id = waiting->id;
-        build_upload(b, &t);
+        build_prepare(b, &t);
     } else {
         if (waiting)
             t.last =
@@ -282,7 +286,9 @@ bool policy_matches(const struct desired_container *want, const struct known_pol
 
 static void build_reload(struct builder *b, struct target *t, const struct known_policy *k)
 {
-    t->cause = k->config_hash ? "the policy changed" : "its log names no policy";
+    t->cause = k->disturbed     ? "somebody else wrote into it or signalled it"
+               : k->config_hash ? "the policy changed"
+                                : "its log names no policy";
     add(b, t,
         (struct step_init){.kind = STEP_CLOCK, .cause = "to tell its new log lines from old ones"});
     add(b, t, (struct step_init){.kind = STEP_CTR_UPLOAD, .hot_only = true});
@@ -294,21 +300,41 @@ static void build_reload(struct builder *b, struct target *t, const struct known
     b->ready[t->want->role] = t->last;
 }
 
+/* Not an agent whose keys aren't both there, nor one that something keeps from running. */
+static void build_unpause(struct builder *b, struct target *t)
+{
+    enum role role = t->want->role;
+    if (role == ROLE_AGENT && (b->waiting || b->plan->hold == HOLD_OPEN))
+        return;
+    int s = add(b, t, (struct step_init){.kind = STEP_CTR_UNPAUSE, .cause = "it was paused"});
+    if (role == ROLE_AGENT)
+        after_prerequisites(b, role, s);
+}
+
 static void build_running(struct builder *b, const struct desired_container *want,
                           const struct observed_container *c)
 {
     struct target t = {.want = want, .id = c->id, .cause = "repair", .last = STEP_NONE};
     const struct role_view *v = &b->view.roles[want->role];
+    const struct seal *seal = memory_seal(b->in->memory, c->id);
+    if (seal->state == SEAL_BROKEN) {
+        build_replace(b, want, c, "it is not sealed as asked");
+        return;
+    }
     if (want->config_hash && v->policy && v->policy->failed >= RELOADS_BEFORE_REPLACE) {
         build_replace(b, want, c, "it does not confirm its policy");
         return;
     }
     if (!v->nets_ok)
         build_attachments(b, &t, c);
+    if (seal->state == SEAL_LIMITS)
+        add(b, &t,
+            (struct step_init){.kind = STEP_CTR_UPDATE,
+                               .cause = "its limits or its restart policy were changed"});
     if (c->state == RUN_PAUSED)
-        add(b, &t, (struct step_init){.kind = STEP_CTR_UNPAUSE, .cause = "it was paused"});
+        build_unpause(b, &t);
     b->ready[want->role] = t.last;
-    if (policy_matches(want, v->policy))
+    if (policy_matches(want, v->policy) && !(v->policy && v->policy->disturbed))
         return;
     if (!v->policy) {
         str_list_add_take(&b->scans, xasprintf("%s %s", role_info(want->role)->name, c->id));
@@ -346,6 +372,11 @@ static void build_stopped(struct builder *b, const struct desired_container *wan
                        .id = c->id,
                        .last = STEP_NONE,
                        .cause = ran ? "it ended" : "an interrupted start"};
+    const struct seal *seal = memory_seal(b->in->memory, c->id);
+    if (seal && seal->state == SEAL_BROKEN) {
+        build_again(b, want, c, "it is not sealed as asked");
+        return;
+    }
     if (memory_unstartable(b->in->memory, c->id)) {
         build_again(b, want, c, "the engine can't start it any more");
         return;
@@ -358,7 +389,7 @@ static void build_stopped(struct builder *b, const struct desired_container *wan
         }
         build_attachments(b, &t, c);
     }
-    build_upload(b, &t);
+    build_prepare(b, &t);
     build_start(b, &t, ran);
 }
 
@@ -390,7 +421,18 @@ static bool waits_for_keys(const struct builder *b, const struct desired_contain
                            const struct observed_container *c, bool as_wanted)
 {
     bool runs = c && (c->state == RUN_RUNNING || c->state == RUN_PAUSED);
-    return b->waiting && want->role == ROLE_AGENT && !(as_wanted && runs);
+    bool held = b->waiting || b->plan->hold == HOLD_OPEN;
+    return held && want->role == ROLE_AGENT && !(as_wanted && runs);
+}
+
+/* Whoever made it: it is looked at once, before anything is decided on it. */
+static bool seal_unknown(struct builder *b, const struct desired_container *want,
+                         const struct observed_container *c)
+{
+    if (c->state == RUN_REMOVING || c->state == RUN_DEAD || memory_seal(b->in->memory, c->id))
+        return false;
+    str_list_add_take(&b->inspects, xasprintf("%s %s", role_info(want->role)->name, c->id));
+    return true;
 }
 
 void build_role(struct builder *b, const struct desired_container *want)
@@ -411,6 +453,7 @@ void build_role(struct builder *b, const struct desired_container *want)
     } else {
         if (waiting)
             build_remove(b, waiting, want, "left by an interrupted replacement", STEP_NONE);
-        build_existing(b, want, c);
+        if (!seal_unknown(b, want, c))
+            build_existing(b, want, c);
     }
 }

@@ -183,6 +183,38 @@ static struct err *clock_answer(struct exec *x, const struct step *s, const stru
     return NULL;
 }
 
+/* Is it sealed as asked? Remembered either way. */
+static struct err *seal_answer(struct exec *x, const struct step *s, const struct response *r,
+                               const char *what, bool must)
+{
+    const struct desired_container *want = x->desired ? desired_find(x->desired, s->role) : NULL;
+    if (!want)
+        return NULL;
+    struct seal seal = {0};
+    TRY_CTX(seal_check(want, r->body, &seal), "%s", what);
+    struct err *e = NULL;
+    if (must && seal.state == SEAL_BROKEN)
+        e = err_new(ERR_INVALID,
+                    "%s: the engine did not make it as asked, so it is not started: %s", what,
+                    seal.why);
+    memory_put_seal(x->memory, exec_container_id(x, s), &seal);
+    return e;
+}
+
+static struct err *verify_answer(struct exec *x, const struct step *s, const struct response *r,
+                                 const char *what)
+{
+    TRY(response_check(r, what));
+    return seal_answer(x, s, r, what, true);
+}
+
+static struct err *update_answer(struct exec *x, const struct step *s, const struct response *r,
+                                 const char *what)
+{
+    memory_forget_seal(x->memory, exec_container_id(x, s)); /* looked at again, whatever came */
+    return response_check(r, what);
+}
+
 /* The last run's end; an engine says year 1 when there was none. */
 static struct err *inspect_answer(struct exec *x, const struct step *s, const struct response *r,
                                   const char *what)
@@ -202,7 +234,7 @@ static struct err *inspect_answer(struct exec *x, const struct step *s, const st
         free(since);
         x->since[s->role] = NULL;
     }
-    return NULL;
+    return seal_answer(x, s, r, what, false);
 }
 
 static struct err *confirm_answer(struct exec *x, int step, const struct response *r,
@@ -258,6 +290,9 @@ static bool already_so(const struct step *s, const struct response *r)
     case STEP_VOL_REMOVE:
     case STEP_CTR_STOP:
         return r->status == 404;
+    case STEP_CTR_PAUSE: /* one that has ended does nothing any more either */
+        return r->status == 404 || response_says(r, "already paused") ||
+               response_says(r, "is not running");
     case STEP_CTR_UNPAUSE:
         return response_says(r, "is not paused");
     default:
@@ -297,6 +332,10 @@ struct err *exec_answer(struct exec *x, int step, const struct response *r, uint
         return clock_answer(x, s, r, what);
     case STEP_CTR_INSPECT:
         return inspect_answer(x, s, r, what);
+    case STEP_CTR_VERIFY:
+        return verify_answer(x, s, r, what);
+    case STEP_CTR_UPDATE:
+        return update_answer(x, s, r, what);
     case STEP_CTR_CONFIRM:
         return confirm_answer(x, step, r, what);
     case STEP_CTR_SCAN:

@@ -209,8 +209,16 @@ static struct err *build_container(struct exec *x, const struct step *s, struct 
         container_path(x, s, path, "/archive?path=/");
         return upload_body(x, s, q);
     case STEP_CTR_INSPECT:
+    case STEP_CTR_VERIFY:
         q->method = "GET";
         container_path(x, s, path, "/json");
+        return NULL;
+    case STEP_CTR_UPDATE:
+        container_path(x, s, path, "/update");
+        take_text(q, seal_update_body(want_of(x, s)));
+        return NULL;
+    case STEP_CTR_PAUSE:
+        container_path(x, s, path, "/pause");
         return NULL;
     case STEP_CTR_START:
         container_path(x, s, path, "/start");
@@ -282,6 +290,9 @@ static struct err *build(struct exec *x, const struct step *s, struct exec_reque
     case STEP_CTR_UPLOAD:
     case STEP_CTR_START:
     case STEP_CTR_SIGNAL:
+    case STEP_CTR_VERIFY:
+    case STEP_CTR_UPDATE:
+    case STEP_CTR_PAUSE:
     case STEP_CTR_UNPAUSE:
     case STEP_CTR_STOP:
     case STEP_CTR_REMOVE:

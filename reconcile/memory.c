@@ -25,6 +25,9 @@ void memory_done(struct memory *m)
         str_list_done(&m->busy[i].attached);
     }
     free(m->busy);
+    memory_keep_containers(m, &(const struct str_list){0});
+    free(m->seals);
+    free(m->sights);
     cidr_set_done(&m->refused);
     str_list_done(&m->unstartable);
     *m = (struct memory){0};
@@ -108,6 +111,11 @@ void memory_put_policy(struct memory *m, const char *container_id, const char *c
     k->failed = 0;
 }
 
+void memory_disturb_policy(struct memory *m, const char *container_id)
+{
+    policy_slot(m, container_id)->disturbed = true;
+}
+
 void memory_policy_failed(struct memory *m, const char *container_id)
 {
     policy_slot(m, container_id)->failed++;
@@ -120,6 +128,7 @@ void memory_void_policy(struct memory *m, const char *container_id)
     free(k->generation);
     k->config_hash = NULL;
     k->generation = NULL;
+    k->disturbed = false;
 }
 
 static void policy_done(struct known_policy *k)
@@ -150,6 +159,92 @@ void memory_keep_policies(struct memory *m, const struct str_list *ids)
         policy_done(k);
     }
     m->policies_len = kept;
+}
+
+static struct known_seal *find_seal(const struct memory *m, const char *id)
+{
+    for (size_t i = 0; i < m->seals_len; i++) {
+        if (strcmp(m->seals[i].container_id, id) == 0)
+            return &m->seals[i];
+    }
+    return NULL;
+}
+
+const struct seal *memory_seal(const struct memory *m, const char *container_id)
+{
+    const struct known_seal *k = find_seal(m, container_id);
+    return k ? &k->seal : NULL;
+}
+
+void memory_put_seal(struct memory *m, const char *container_id, struct seal *seal_take)
+{
+    struct known_seal *k = find_seal(m, container_id);
+    if (!k) {
+        m->seals = xreallocarray(m->seals, m->seals_len + 1, sizeof(*m->seals));
+        k = &m->seals[m->seals_len++];
+        *k = (struct known_seal){.container_id = xstrdup(container_id)};
+    }
+    seal_done(&k->seal);
+    k->seal = *seal_take;
+    *seal_take = (struct seal){0};
+}
+
+static void known_seal_done(struct known_seal *k)
+{
+    free(k->container_id);
+    seal_done(&k->seal);
+}
+
+void memory_forget_seal(struct memory *m, const char *container_id)
+{
+    struct known_seal *k = find_seal(m, container_id);
+    if (!k)
+        return;
+    known_seal_done(k);
+    *k = m->seals[--m->seals_len];
+}
+
+void memory_keep_containers(struct memory *m, const struct str_list *ids)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->seals_len; i++) {
+        if (str_list_has(ids, m->seals[i].container_id))
+            m->seals[kept++] = m->seals[i];
+        else
+            known_seal_done(&m->seals[i]);
+    }
+    m->seals_len = kept;
+    kept = 0;
+    for (size_t i = 0; i < m->sights_len; i++) {
+        if (str_list_has(ids, m->sights[i].id))
+            m->sights[kept++] = m->sights[i];
+        else
+            free(m->sights[i].id);
+    }
+    m->sights_len = kept;
+}
+
+static struct known_sight *find_sight(const struct memory *m, const char *id)
+{
+    for (size_t i = 0; i < m->sights_len; i++) {
+        if (strcmp(m->sights[i].id, id) == 0)
+            return &m->sights[i];
+    }
+    return NULL;
+}
+
+void memory_note_sight(struct memory *m, const char *id, uint64_t now_ns)
+{
+    if (find_sight(m, id))
+        return;
+    m->sights = xreallocarray(m->sights, m->sights_len + 1, sizeof(*m->sights));
+    m->sights[m->sights_len++] = (struct known_sight){xstrdup(id), now_ns};
+}
+
+uint64_t memory_first_sight(const struct memory *m, const char *id)
+{
+    const struct known_sight *k = find_sight(m, id);
+    return k ? k->first_ns : 0;
 }
 
 static struct known_restart *find_restart(const struct memory *m, const char *name)

@@ -10,6 +10,7 @@
 #include "reconcile/pool.h"
 #include "render/docker.h"
 #include "render/names.h"
+#include "render/seal.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +26,19 @@ struct known_policy {
     char *config_hash; /* NULL: its log was read and names none */
     char *generation;  /* egress only */
     unsigned failed;   /* reloads in a row that it did not confirm */
+    bool disturbed;    /* somebody else has written into it or signalled it since */
+};
+
+/* What inspecting a container told of its seal. */
+struct known_seal {
+    char *container_id;
+    struct seal seal;
+};
+
+/* When something was first seen, for what is left to whoever made it for a while. */
+struct known_sight {
+    char *id;
+    uint64_t first_ns;
 };
 
 /* How often a container had to be started again, and from when on it may be. */
@@ -49,6 +63,10 @@ struct memory {
     size_t images_len;
     struct known_policy *policies;
     size_t policies_len;
+    struct known_seal *seals;
+    size_t seals_len;
+    struct known_sight *sights;
+    size_t sights_len;
     struct known_restart *restarts;
     size_t restarts_len;
     struct known_busy *busy;
@@ -77,8 +95,24 @@ void memory_policy_failed(struct memory *m, const char *container_id);
 void memory_void_policy(struct memory *m, const char *container_id);
 /* It starts anew. */
 void memory_forget_policy(struct memory *m, const char *container_id);
+/* Whatever it says that it runs, it is given its files again (memory_void_policy()) and has to
+ * confirm them. */
+void memory_disturb_policy(struct memory *m, const char *container_id);
 /* Forgets the policies of containers that aren't in `ids` any more. */
 void memory_keep_policies(struct memory *m, const struct str_list *ids);
+
+/* NULL: it hasn't been inspected yet. */
+const struct seal *memory_seal(const struct memory *m, const char *container_id);
+/* Takes the contents of `seal`. */
+void memory_put_seal(struct memory *m, const char *container_id, struct seal *seal_take);
+void memory_forget_seal(struct memory *m, const char *container_id);
+/* Forgets the seals and sights of containers that aren't in `ids` any more. */
+void memory_keep_containers(struct memory *m, const struct str_list *ids);
+
+/* Notes that it is there; the first time counts. */
+void memory_note_sight(struct memory *m, const char *id, uint64_t now_ns);
+/* 0: never seen. */
+uint64_t memory_first_sight(const struct memory *m, const char *id);
 
 const struct known_restart *memory_restart(const struct memory *m, const char *name);
 /* Notes a start of something that ran before: the next one waits longer (1 s doubling to 60 s),

@@ -32,6 +32,9 @@ enum step_kind {
     STEP_CTR_CONFIRM, /* follow its log until it names the hash it runs */
     STEP_CTR_INSPECT, /* when its last run ended: older log lines say nothing of this one */
     STEP_CTR_SCAN,    /* read its log for the hash it runs */
+    STEP_CTR_VERIFY,  /* is it sealed as asked? Nothing that isn't is started */
+    STEP_CTR_UPDATE,  /* limits and restart policy, in place */
+    STEP_CTR_PAUSE,
     STEP_CTR_UNPAUSE,
     STEP_CTR_STOP,
     STEP_CTR_REMOVE,
@@ -72,15 +75,17 @@ enum plan_hold {
     HOLD_FOREIGN_NAME, /* a stranger has a name that the bottle needs */
     HOLD_NO_ADDRESS,   /* the address pool is exhausted */
     HOLD_IMAGE,        /* pull_policy never, and the image isn't there */
+    HOLD_OPEN, /* something opens the bottle that isn't ours to mend: the agent stays paused */
 };
 
 struct plan {
     char *bottle;
     struct step *steps;
     size_t steps_len;
-    enum plan_hold hold; /* something can't be done, `why` tells; with HOLD_IMAGE the steps that
-                            don't need it stay */
+    enum plan_hold hold; /* something can't be done, `why` tells; with HOLD_IMAGE and HOLD_OPEN the
+                            steps that don't need it stay */
     char *why;
+    bool isolates;          /* first of all makes safe what has been opened */
     bool finished;          /* the agent has ended and its restart policy lets it rest */
     uint64_t not_before_ns; /* something waits for its restart delay until then; 0: nothing does */
 };

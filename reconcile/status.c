@@ -104,6 +104,8 @@ static bool runs(const struct role_view *v)
 
 static struct verdict isolated(const struct status_input *in)
 {
+    if (in->open_reason)
+        return no(in->open_reason, xstrdup(in->open_text));
     if (!runs(&in->view.roles[ROLE_AGENT]))
         return yes("AgentNotRunning", xstrdup("nothing can leave: the agent does not run"));
     for (int r = 0; r < ROLE_COUNT; r++) {
@@ -111,8 +113,11 @@ static struct verdict isolated(const struct status_input *in)
         if (v->container && !v->nets_ok)
             return no("WrongNetworks", xasprintf("%s is not attached to exactly its own networks",
                                                  v->container->name));
+        if (v->container && !v->seal)
+            return unknown("NotInspected",
+                           xasprintf("%s has not been inspected yet", v->container->name));
     }
-    return yes("Sealed", xstrdup("every container is on its own networks only"));
+    return yes("Sealed", xstrdup("every container is made as asked, and on its own networks only"));
 }
 
 static struct verdict policy_effective(const struct status_input *in)

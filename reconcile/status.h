@@ -46,6 +46,8 @@ struct status_input {
     const char *problem;         /* the last pass's failure; NULL: none */
     const struct step *current;  /* what is being done, or what failed; may be NULL */
     const struct plan *plan;     /* the last plan; may be NULL */
+    const char *open_reason;     /* what opens it (openings.h); NULL: nothing; static */
+    const char *open_text;       /* in words */
     bool working;                /* something is under way or due */
     bool terminal;               /* `problem` won't go away by itself */
     bool suspended;

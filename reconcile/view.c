@@ -66,8 +66,10 @@ void bottle_view(const struct observed *o, const struct memory *m, const char *b
         const struct observed_container *c = &o->containers[i];
         if (!of_bottle(&c->owner, c->proven, bottle) || c->next)
             continue;
-        ret->roles[c->role] = (struct role_view){
-            .container = c, .policy = memory_policy(m, c->id), .nets_ok = view_nets_ok(ret, c)};
+        ret->roles[c->role] = (struct role_view){.container = c,
+                                                 .policy = memory_policy(m, c->id),
+                                                 .seal = memory_seal(m, c->id),
+                                                 .nets_ok = view_nets_ok(ret, c)};
     }
 }
 

@@ -115,14 +115,14 @@ static json_t *object_labels(const struct desired *d, const char *role, const ch
 static json_t *network_options(const struct desired_network *n, const struct engine_caps *caps)
 {
     json_t *o = XNN(json_object());
-    json_put_text(o, "com.docker.network.bridge.name", n->bridge);
+    json_put_text(o, BRIDGE_NAME, n->bridge);
     if (n->internal) {
         /* No address of the host on the bridge: what listens on the host stays out of reach. */
-        json_put_text(o, "com.docker.network.bridge.inhibit_ipv4", "true");
+        json_put_text(o, BRIDGE_INHIBIT_IPV4, "true");
         if (caps->isolated_gw)
-            json_put_text(o, "com.docker.network.bridge.gateway_mode_ipv4", "isolated");
+            json_put_text(o, BRIDGE_GATEWAY_MODE_IPV4, "isolated");
     } else if (caps->icc_off_works) {
-        json_put_text(o, "com.docker.network.bridge.enable_icc", "false");
+        json_put_text(o, BRIDGE_ICC, "false");
     }
     return o;
 }

@@ -29,6 +29,14 @@ bool net_parse(const char *name, enum net *ret);
 const char *net_role(enum net net);
 bool net_role_parse(const char *role, enum net *ret);
 #define VOLUME_ROLE "volume"
+#define PROBE_ROLE "probe" /* containers of `attest`: "<instance>.<bottle>.probe-<hex>" */
+
+/* Options of the engine's bridge driver. */
+#define BRIDGE_OPTION "com.docker.network.bridge."
+#define BRIDGE_NAME BRIDGE_OPTION "name"
+#define BRIDGE_INHIBIT_IPV4 BRIDGE_OPTION "inhibit_ipv4"
+#define BRIDGE_GATEWAY_MODE_IPV4 BRIDGE_OPTION "gateway_mode_ipv4"
+#define BRIDGE_ICC BRIDGE_OPTION "enable_icc"
 
 #define LABEL_PREFIX "dev.bottler."
 #define LABEL_INSTALLATION LABEL_PREFIX "installation"

@@ -80,6 +80,7 @@ struct observed *observed_free(struct observed *o)
         free(c->image_id);
         owner_done(&c->owner);
         texts_done(c->net_ids, c->net_ids_len);
+        free(c->joins);
     }
     for (size_t i = 0; i < o->networks_len; i++) {
         struct observed_network *n = &o->networks[i];

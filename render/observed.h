@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands on an engine, from its list answers: GET /containers/json?all=1 with our
- * installation label, GET /networks (all: the subnets of strangers count), GET /volumes with our
- * label. Strict about shapes, tolerant of unknown keys; engine answers are hostile input.
+ * What stands on an engine, from its list answers: GET /containers/json?all=1 (all: a stranger may
+ * be on a bottle's network), GET /networks (all: the subnets of strangers count), GET /volumes with
+ * our label. Strict about the shapes of what carries our label, tolerant of unknown keys and of
+ * strangers' oddities; engine answers are hostile input.
  */
 #ifndef BOTTLER_RENDER_OBSERVED_H
 #define BOTTLER_RENDER_OBSERVED_H
@@ -35,10 +36,13 @@ struct observed_container {
     enum role role; /* valid when proven */
     bool next;      /* its name ends in NEXT_SUFFIX: a replacement waiting */
     bool proven;    /* labels, self-reference and name agree: it is ours to touch */
+    bool probe;     /* the same for a probe of `attest`, which shares the agent's namespace */
     enum run_state state;
     int exit_code;  /* of an exited one, from the engine's status text; -1 unknown */
     char **net_ids; /* NetworkID of every attachment */
     size_t net_ids_len;
+    char *joins; /* the container whose network namespace it shares, as its creator wrote it;
+                    NULL: it has its own */
 };
 struct observed_network {
     char *id, *name;
@@ -48,6 +52,12 @@ struct observed_network {
     char **subnets; /* IPv4, "a.b.c.d/n" */
     size_t subnets_len;
     int64_t created; /* Unix seconds, 0 unknown */
+    /* What keeps it closed. */
+    bool bridge;   /* made by the engine's own bridge driver */
+    bool internal; /* no way out */
+    bool ipv6;
+    bool inhibit_ipv4; /* no address of the host on it */
+    bool icc_off;      /* its members don't reach each other */
 };
 struct observed_volume {
     char *name;

@@ -250,24 +250,69 @@ static bool container_proven(struct observed_container *c, const char *installat
     return true;
 }
 
+static bool container_is_probe(const struct observed_container *c, const char *installation)
+{
+    const struct observed_owner *o = &c->owner;
+    return o->role && strcmp(o->role, PROBE_ROLE) == 0 && owner_proven(o, installation, NULL) &&
+           strcmp(c->name, o->self) == 0;
+}
+
+static void joined(const json_t *item, struct observed_container *c)
+{
+    static const char BEFORE[] = "container:";
+    const char *mode =
+        json_string_value(json_object_get(json_object_get(item, "HostConfig"), "NetworkMode"));
+    if (mode && strncmp(mode, BEFORE, strlen(BEFORE)) == 0)
+        c->joins = xstrdup(mode + strlen(BEFORE));
+}
+
 static struct err *container(const struct observed *o, const json_t *item, const char *installation,
                              struct observed_container *c)
 {
     AUTO_FREE char *state = NULL;
-    if (!json_is_object(item))
-        return err_new(ERR_INVALID, "expected an object");
     TRY(text(item, "Id", &c->id));
     TRY(own_name(item, &c->name));
     TRY(text(item, "ImageID", &c->image_id));
     TRY(text(item, "State", &state));
-    TRY(owner(item, &c->owner));
     if (!run_state_parse(state, &c->state))
         return err_new(ERR_INVALID, "container '%s': unknown state '%s'",
                        c->name[0] ? c->name : c->id, state);
     const char *status = json_string_value(json_object_get(item, "Status"));
     c->exit_code = c->state == RUN_EXITED && status ? exit_code_parse(status) : -1;
     TRY(attachments(o, item, c));
+    joined(item, c);
     c->proven = container_proven(c, installation);
+    c->probe = container_is_probe(c, installation);
+    return NULL;
+}
+
+/* Of a stranger only that counts which concerns our bottles: what can't be read of it is left out,
+ * and no oddity of its keeps us from seeing our own. */
+static void stranger(const struct observed *o, const json_t *item, struct observed_container *c)
+{
+    const char *id = json_string_value(json_object_get(item, "Id"));
+    const char *state = json_string_value(json_object_get(item, "State"));
+    c->id = xstrdup(id ? id : "");
+    err_ignore(own_name(item, &c->name), "it is shown by its id then");
+    if (!c->name)
+        c->name = xstrdup(c->id);
+    c->image_id = xstrdup("");
+    c->exit_code = -1;
+    if (!state || !run_state_parse(state, &c->state))
+        c->state = RUN_RUNNING; /* deny on doubt */
+    err_ignore(attachments(o, item, c), "what could be read of it counts");
+    joined(item, c);
+}
+
+static struct err *any_container(const struct observed *o, const json_t *item,
+                                 const char *installation, struct observed_container *c)
+{
+    if (!json_is_object(item))
+        return err_new(ERR_INVALID, "expected an object");
+    TRY(owner(item, &c->owner));
+    if (c->owner.installation && strcmp(c->owner.installation, installation) == 0)
+        return container(o, item, installation, c);
+    stranger(o, item, c);
     return NULL;
 }
 
@@ -279,8 +324,8 @@ struct err *observed_containers(struct observed *o, const char *installation, st
     TRY(answer_list(root, &list));
     o->containers = xcalloc(json_array_size(list) + 1, sizeof(*o->containers));
     for (size_t i = 0; i < json_array_size(list); i++)
-        TRY_CTX(container(o, json_array_get(list, i), installation,
-                          &o->containers[o->containers_len++]),
+        TRY_CTX(any_container(o, json_array_get(list, i), installation,
+                              &o->containers[o->containers_len++]),
                 "entry %zu", i);
     return NULL;
 }
@@ -306,6 +351,23 @@ static struct err *subnets(const json_t *item, struct observed_network *n)
     return NULL;
 }
 
+static bool option_is(const json_t *options, const char *name, const char *value)
+{
+    const char *have = json_string_value(json_object_get(options, name));
+    return have && strcmp(have, value) == 0;
+}
+
+static void closedness(const json_t *item, struct observed_network *n)
+{
+    const char *driver = json_string_value(json_object_get(item, "Driver"));
+    const json_t *options = json_object_get(item, "Options");
+    n->bridge = driver && strcmp(driver, "bridge") == 0;
+    n->internal = json_is_true(json_object_get(item, "Internal"));
+    n->ipv6 = json_is_true(json_object_get(item, "EnableIPv6"));
+    n->inhibit_ipv4 = option_is(options, BRIDGE_INHIBIT_IPV4, "true");
+    n->icc_off = option_is(options, BRIDGE_ICC, "false");
+}
+
 static struct err *network(const json_t *item, const char *installation, struct observed_network *n)
 {
     if (!json_is_object(item))
@@ -321,6 +383,7 @@ static struct err *network(const json_t *item, const char *installation, struct 
                 owner_proven(&n->owner, installation, net_name(net)) &&
                 strcmp(n->owner.self, n->name) == 0;
     n->net = net;
+    closedness(item, n);
     return NULL;
 }
 

@@ -23,6 +23,9 @@ static void check_ends(struct model *m, const struct model_container *k, const s
         const struct model_network *net = model_find_net(m, d->networks[n].name);
         if (!net || !on_net(k, net))
             model_violate(m, "%s is not on %s", k->name, d->networks[n].name);
+        if (net && (net->internal != d->networks[n].internal || net->ipv6 ||
+                    !json_object_size(net->options)))
+            model_violate(m, "%s isn't closed", net->name);
     }
     if (k->ends_len != want)
         model_violate(m, "%s is on %zu networks", k->name, k->ends_len);
@@ -62,6 +65,12 @@ static void check_container(struct model *m, const struct desired *d,
         return; /* it rests: whatever was done to it meanwhile is looked at when it runs again */
     check_ends(m, k, d, want->role);
     check_files(m, k, want);
+    const json_t *asked = json_object_get(want->body, "HostConfig");
+    if (!json_equal(json_object_get(asked, "Memory"), json_object_get(k->host, "Memory")) ||
+        !json_equal(json_object_get(asked, "RestartPolicy"),
+                    json_object_get(k->host, "RestartPolicy")) ||
+        json_is_true(json_object_get(k->host, "Privileged")))
+        model_violate(m, "%s isn't made as asked", k->name);
 }
 
 static void check_bottle(struct model *m, const struct world_bottle *b)

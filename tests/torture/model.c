@@ -38,6 +38,8 @@ static struct model_container *container_free(struct model_container *c)
     free(c->net_mode);
     json_decref(c->labels);
     json_decref(c->mounts);
+    json_decref(c->host);
+    free(c->user);
     free(c);
     return NULL;
 }
@@ -51,6 +53,8 @@ static struct model_container *container_clone(const struct model_container *c)
     d->net_mode = xstrdup_null(c->net_mode);
     json_incref(c->labels);
     json_incref(c->mounts);
+    json_incref(c->host);
+    d->user = xstrdup_null(c->user);
     d->ends = xcalloc(c->ends_len + 1, sizeof(*d->ends));
     for (size_t i = 0; i < c->ends_len; i++)
         d->ends[i] =
@@ -114,6 +118,15 @@ void model_exit(struct model *m, struct model_container *c, int code)
     c->hash[0] = '\0';
     c->generation[0] = '\0';
     c->told = false;
+}
+
+void model_set_host(struct model_container *c, const char *key, json_t *value_take)
+{
+    json_t *host = c->host ? XNN(json_deep_copy(c->host)) : XNN(json_object());
+    json_decref(c->host); /* clones share it */
+    c->host = host;
+    if (json_object_set_new(host, key, XNN(value_take)) != 0)
+        xoom();
 }
 
 /* The entry of the same name is overwritten, as the engine does. */
@@ -183,6 +196,7 @@ static void net_free(struct model_network *n)
     free(n->subnet);
     free(n->bridge);
     json_decref(n->labels);
+    json_decref(n->options);
     free(n);
 }
 
@@ -247,6 +261,7 @@ struct model *model_clone(const struct model *m)
         d->nets[i]->subnet = xstrdup(m->nets[i]->subnet);
         d->nets[i]->bridge = xstrdup(m->nets[i]->bridge);
         json_incref(d->nets[i]->labels);
+        json_incref(d->nets[i]->options);
     }
     d->vols = NULL;
     d->vols_len = 0;
@@ -426,8 +441,6 @@ char *model_list_containers(const struct model *m)
     json_t *list = XNN(json_array());
     for (size_t i = 0; i < m->ctrs_len; i++) {
         const struct model_container *c = m->ctrs[i];
-        if (!model_ours(c->labels))
-            continue; /* the controller asks with a filter */
         AUTO_FREE char *name = xasprintf("/%s", c->name);
         AUTO_FREE char *status = c->state == RUN_EXITED
                                      ? xasprintf("Exited (%d) 2 seconds ago", c->exit_code)
@@ -452,9 +465,11 @@ char *model_list_networks(const struct model *m)
             xasprintf("2026-11-%02" PRIu64 "T%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 "Z",
                       1 + s / 86400 % 28, s / 3600 % 24, s / 60 % 60, s % 60);
         json_array_append_new(
-            list, XNN(json_pack("{s:s, s:s, s:s, s:O, s:b, s:{s:[{s:s}]}}", "Id", n->id, "Name",
-                                n->name, "Created", created, "Labels", n->labels, "Internal",
-                                (int)n->internal, "IPAM", "Config", "Subnet", n->subnet)));
+            list,
+            XNN(json_pack("{s:s, s:s, s:s, s:s, s:O, s:O?, s:b, s:b, s:{s:[{s:s}]}}", "Id", n->id,
+                          "Name", n->name, "Driver", "bridge", "Created", created, "Labels",
+                          n->labels, "Options", n->options, "Internal", (int)n->internal,
+                          "EnableIPv6", (int)n->ipv6, "IPAM", "Config", "Subnet", n->subnet)));
     }
     return dump(list);
 }

@@ -36,6 +36,8 @@ struct model_container {
     char *name;
     json_t *labels; /* shared, never changed */
     json_t *mounts;
+    json_t *host; /* HostConfig, as inspecting it tells */
+    char *user;
     char *image_id, *net_mode;
     enum run_state state;
     int exit_code;
@@ -58,6 +60,8 @@ struct model_network {
     char *name, *subnet, *bridge;
     json_t *labels;
     bool internal;
+    bool ipv6;
+    json_t *options;
     uint64_t created_ns;
 };
 struct model_volume {
@@ -152,6 +156,8 @@ void model_detach(struct model_container *c, const char *net_id);
 void model_drop_container(struct model *m, struct model_container *c);
 void model_drop_net(struct model *m, struct model_network *n);
 void model_exit(struct model *m, struct model_container *c, int code);
+/* As if somebody had made it with this in its HostConfig, or changed it. */
+void model_set_host(struct model_container *c, const char *key, json_t *value_take);
 
 /* model_proxy.c: what runs inside. */
 void model_run(struct model *m, struct model_container *c);

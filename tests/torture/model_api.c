@@ -201,6 +201,8 @@ static void net_create(struct call *c)
     free(n->bridge);
     n->bridge = xstrdup(bridge);
     n->internal = json_is_true(json_object_get(c->body, "Internal"));
+    n->ipv6 = json_is_true(json_object_get(c->body, "EnableIPv6"));
+    n->options = json_incref(json_object_get(c->body, "Options"));
     model_answer_set(c->a, 201, "{\"Id\":\"%s\",\"Warning\":\"\"}", n->id);
 }
 
@@ -379,6 +381,7 @@ void model_request(struct model *m, const char *method, const char *path, struct
     m->now_ns += MODEL_MS;
     model_tick(m);
     m->mutations += strcmp(method, "GET") != 0;
+    model_check_open(&c);
     dispatch(&c);
     call_done(&c);
 }

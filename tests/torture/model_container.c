@@ -47,6 +47,8 @@ static void container_create(struct call *c)
         free(k->image_id);
         k->image_id = xstrdup(image->id);
         k->net_mode = xstrdup(mode);
+        k->user = xstrdup_null(json_string_value(json_object_get(c->body, "User")));
+        k->host = json_incref(json_object_get(c->body, "HostConfig"));
         make_mounts(c, k);
         const char *id = NULL;
         json_t *v = NULL;
@@ -213,16 +215,54 @@ static void container_unpause(struct call *c, struct model_container *k)
     call_ok(c);
 }
 
+static void container_pause(struct call *c, struct model_container *k)
+{
+    if (k->state != RUN_RUNNING) {
+        call_refuse(c, 409,
+                    k->state == RUN_PAUSED ? "Container is already paused:"
+                                           : "Container is not running:",
+                    k->name);
+        return;
+    }
+    k->state = RUN_PAUSED;
+    call_ok(c);
+}
+
+static void container_update(struct call *c, struct model_container *k)
+{
+    const char *key = NULL;
+    json_t *v = NULL;
+    json_object_foreach(c->body, key, v)
+    {
+        model_set_host(k, key, json_incref(v));
+    }
+    model_answer_set(c->a, 200, "{\"Warnings\":[]}");
+}
+
+/* What an engine adds to what it was asked for. */
+static json_t *host_json(const struct model_container *k)
+{
+    json_t *host = k->host ? XNN(json_deep_copy(k->host)) : XNN(json_object());
+    json_t *more = XNN(json_pack("{s:[s], s:[s], s:s, s:s, s:n, s:b, s:s}", "MaskedPaths",
+                                 "/proc/kcore", "ReadonlyPaths", "/proc/sys", "IpcMode", "private",
+                                 "PidMode", "", "CapAdd", "Privileged", 0, "Runtime", "runc"));
+    (void)json_object_update_missing_new(host, more);
+    return host;
+}
+
 static void container_inspect(struct call *c, const struct model_container *k)
 {
     char at[CLOCK_TEXT];
     clock_format((int64_t)(k->finished_ns / MODEL_S), at);
     at[strlen(at) - 1] = '\0';
-    if (!k->finished_ns)
-        model_answer_set(c->a, 200, "{\"State\":{\"FinishedAt\":\"0001-01-01T00:00:00Z\"}}");
-    else
-        model_answer_set(c->a, 200, "{\"State\":{\"FinishedAt\":\"%s.%09" PRIu64 "Z\"}}", at,
-                         k->finished_ns % MODEL_S);
+    AUTO_FREE char *finished = k->finished_ns
+                                   ? xasprintf("%s.%09" PRIu64 "Z", at, k->finished_ns % MODEL_S)
+                                   : xstrdup("0001-01-01T00:00:00Z");
+    json_t *v = XNN(json_pack("{s:{s:s}, s:o, s:{s:s?}}", "State", "FinishedAt", finished,
+                              "HostConfig", host_json(k), "Config", "User", k->user));
+    AUTO_FREE char *text = XNN(json_dumps(v, JSON_COMPACT));
+    json_decref(v);
+    model_answer_set(c->a, 200, "%s", text);
 }
 
 static void container_verb(struct call *c, struct model_container *k, const char *verb)
@@ -239,6 +279,10 @@ static void container_verb(struct call *c, struct model_container *k, const char
         container_stop(c, k);
     else if (strcmp(verb, "kill") == 0)
         container_kill(c, k);
+    else if (strcmp(verb, "pause") == 0)
+        container_pause(c, k);
+    else if (strcmp(verb, "update") == 0)
+        container_update(c, k);
     else if (strcmp(verb, "unpause") == 0)
         container_unpause(c, k);
     else if (strcmp(verb, "rename") == 0)

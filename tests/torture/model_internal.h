@@ -34,6 +34,10 @@ struct model_image *model_image(const struct model *m, const char *ref_or_id);
 bool model_runs(const struct model_container *k);
 bool model_is_on(const struct model_container *k, const char *net_id);
 
+/* model_open.c: while a bottle whose agent runs is open, it is made safe, and nothing else is done
+ * to it. */
+void model_check_open(const struct call *c);
+
 /* "create", or "<id>" and what follows. */
 void call_container(struct call *c, char *rest);
 

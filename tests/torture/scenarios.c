@@ -137,10 +137,50 @@ static void wreck_guest(struct model *m, const struct scenario *s)
     model_attach(model_find(m, "postgres"), net_of(m, s->net));
 }
 
+/* Made anew by somebody who left the guard off. */
+static void wreck_net_open(struct model *m, const struct scenario *s)
+{
+    net_of(m, s->net)->internal = false;
+}
+
+static void wreck_net_gateway(struct model *m, const struct scenario *s)
+{
+    struct model_network *n = net_of(m, s->net);
+    json_decref(n->options);
+    n->options = XNN(json_object());
+}
+
+static void wreck_net_ipv6(struct model *m, const struct scenario *s)
+{
+    net_of(m, s->net)->ipv6 = true;
+    wreck_guest(m, s);
+}
+
+static void wreck_privileged(struct model *m, const struct scenario *s)
+{
+    model_set_host(victim(m, s->role), "Privileged", json_true());
+}
+
+static void wreck_limits(struct model *m, const struct scenario *s)
+{
+    struct model_container *k = victim(m, s->role);
+    model_set_host(k, "Memory", json_integer(1 << 30));
+    model_set_host(k, "RestartPolicy", json_pack("{s:s}", "Name", "always"));
+}
+
+static void wreck_unsealed_reboot(struct model *m, const struct scenario *s)
+{
+    wreck_privileged(m, s);
+    wreck_reboot(m, s);
+}
+
 static void wreck_spare_net(struct model *m, const struct scenario *s)
 {
     const struct model_network *n = net_of(m, s->net);
-    model_make_net(m, n->name, "10.213.9.0/28", json_incref(n->labels));
+    struct model_network *spare =
+        model_make_net(m, n->name, "10.213.9.0/28", json_incref(n->labels));
+    spare->internal = n->internal;
+    spare->options = json_incref(n->options);
 }
 
 static struct model_container *make_next(struct model *m, const struct scenario *s)
@@ -150,6 +190,8 @@ static struct model_container *make_next(struct model *m, const struct scenario 
     struct model_container *next =
         model_make_container(m, name, json_incref(k->labels), RUN_CREATED);
     next->net_mode = xstrdup_null(k->net_mode);
+    next->user = xstrdup_null(k->user);
+    next->host = json_incref(k->host);
     for (size_t i = 0; i < k->ends_len; i++)
         model_attach(next, model_find_net(m, k->ends[i].net_id));
     return next;
@@ -258,6 +300,17 @@ const struct scenario scenarios[] = {
     {"only a replacement of pipelock", V_BASE, V_BASE, wreck_next_alone, P, NET_CHAIN, BIT(P)},
     {"only a replacement of egress", V_BASE, V_BASE, wreck_next_alone, E, NET_CHAIN, BIT(E)},
     {"left replacement and edit", V_BASE, V_ALL, wreck_next_created, A, NET_CHAIN, 0},
+    {"guest on agent's network", V_BASE, V_BASE, wreck_guest, P, NET_AGENT, 0},
+    {"guest on chain", V_BASE, V_BASE, wreck_guest, P, NET_CHAIN, 0},
+    {"guest on out, and edit", V_BASE, V_ALL, wreck_guest, P, NET_OUT, 0},
+    {"agent's network not internal", V_BASE, V_BASE, wreck_net_open, P, NET_AGENT, 0},
+    {"chain not internal", V_BASE, V_BASE, wreck_net_open, P, NET_CHAIN, 0},
+    {"agent's network with a gateway", V_BASE, V_BASE, wreck_net_gateway, P, NET_AGENT, 0},
+    {"out with ICC on", V_BASE, V_BASE, wreck_net_gateway, P, NET_OUT, 0},
+    {"agent's network with IPv6 and a guest", V_BASE, V_BASE, wreck_net_ipv6, P, NET_AGENT, 0},
+    ROLES3("privileged", wreck_privileged, 0),
+    ROLES3("unsealed before a reboot", wreck_unsealed_reboot, ALL_ROLES),
+    ROLES3("limits changed of", wreck_limits, 0),
     {"unwanted sidecar", V_BASE, V_BASE, wreck_unwanted, E, NET_AGENT, 0},
     {"unwanted sidecar, removal", V_BASE, V_NONE, wreck_unwanted, E, NET_AGENT, 0},
     {"finished agent, route edit", V_NEVER, V_NEVER, wreck_finish, A, NET_CHAIN, BIT(A)},

@@ -10,6 +10,7 @@
 #include "tests/torture/model.c"
 #include "tests/torture/model_api.c"
 #include "tests/torture/model_container.c"
+#include "tests/torture/model_open.c"
 #include "tests/torture/model_proxy.c"
 #include "tests/torture/variants.c"
 /* NOLINTEND(bugprone-suspicious-include) */
@@ -331,7 +332,8 @@ static void test_scan_of_this_run(void **state)
         plan_after(r.plan, b, a);
         begin(&r);
         next(&r);
-        AUTO_FREE char *body = xasprintf("{\"State\":{\"FinishedAt\":\"%s\"}}", rows[i].finished);
+        AUTO_FREE char *body =
+            xasprintf("{\"State\":{\"FinishedAt\":\"%s\"},\"HostConfig\":{}}", rows[i].finished);
         feed(&r, 200, body);
         next(&r);
         AUTO_FREE char *want =

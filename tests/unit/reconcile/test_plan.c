@@ -132,6 +132,18 @@ static json_t *labels_of(const struct golden *g, const char *text, const char *n
     return o;
 }
 
+/* What isn't said of a bottle's network is as bottler makes it. */
+static void close_network(json_t *item, const char *text)
+{
+    if (!strstr(text, " net-"))
+        return;
+    bool out = strstr(text, " net-out") != NULL;
+    json_t *closed =
+        XNN(json_pack("{s:s, s:b, s:{s:s}}", "Driver", "bridge", "Internal", !out, "Options",
+                      out ? BRIDGE_ICC : BRIDGE_INHIBIT_IPV4, out ? "false" : "true"));
+    assert_int_equal(json_object_update_missing_new(item, closed), 0);
+}
+
 static void expand_labels(const struct golden *g, json_t *list)
 {
     size_t i = 0;
@@ -143,8 +155,10 @@ static void expand_labels(const struct golden *g, json_t *list)
         if (!name)
             name = json_string_value(json_array_get(json_object_get(item, "Names"), 0));
         assert_non_null(name);
-        if (text)
-            json_object_set_new(item, "Labels", labels_of(g, text, *name == '/' ? name + 1 : name));
+        if (!text)
+            continue;
+        close_network(item, text);
+        json_object_set_new(item, "Labels", labels_of(g, text, *name == '/' ? name + 1 : name));
     }
 }
 
@@ -210,10 +224,31 @@ static void know_policies(struct golden *g)
     }
 }
 
+/* Each was inspected and found sound, unless "seals" says otherwise: "unknown", "limits: …", or why
+ * it isn't. */
+static void know_seals(struct golden *g)
+{
+    for (size_t i = 0; i < g->observed->containers_len; i++) {
+        const struct observed_container *c = &g->observed->containers[i];
+        const char *how =
+            json_string_value(json_object_get(json_object_get(g->known, "seals"), c->id));
+        if (!c->proven || (how && strcmp(how, "unknown") == 0))
+            continue;
+        bool limits = how && strncmp(how, "limits", strlen("limits")) == 0;
+        struct seal seal = {.state = !how     ? SEAL_SOUND
+                                     : limits ? SEAL_LIMITS
+                                              : SEAL_BROKEN,
+                            .why = xstrdup_null(how)};
+        memory_put_seal(&g->memory, c->id, &seal);
+    }
+}
+
 static void know_the_rest(struct golden *g)
 {
     const char *key = NULL;
     json_t *v = NULL;
+    json_object_foreach(json_object_get(g->known, "sights"), key, v)
+        memory_note_sight(&g->memory, key, NOW - (uint64_t)json_integer_value(v) * NS_PER_S);
     json_object_foreach(json_object_get(g->known, "failed"), key, v)
     {
         for (json_int_t i = 0; i < json_integer_value(v); i++)
@@ -233,6 +268,8 @@ static void know_the_rest(struct golden *g)
         memory_put_busy(&g->memory, key, json_is_array(v) ? &attached : NULL);
     }
     size_t i = 0;
+    json_array_foreach(json_object_get(g->known, "disturbed"), i, v)
+        memory_disturb_policy(&g->memory, json_string_value(v));
     json_array_foreach(json_object_get(g->known, "unstartable"), i, v)
         memory_put_unstartable(&g->memory, json_string_value(v));
     json_array_foreach(json_object_get(g->known, "refused"), i, v)
@@ -257,9 +294,11 @@ static void load_known(struct golden *g)
     AUTO_ERR e = pool_parse(pool ? pool : "10.213.0.0/16", &g->pool);
     assert_null(e);
     bool old = json_is_true(json_object_get(g->known, "old_engine"));
-    g->caps = (struct engine_caps){.api_minor = old ? OLD_API : NEW_API, .multi_endpoint = !old};
+    g->caps = (struct engine_caps){
+        .api_minor = old ? OLD_API : NEW_API, .multi_endpoint = !old, .icc_off_works = true};
     know_images(g);
     know_policies(g);
+    know_seals(g);
     know_the_rest(g);
 }
 
@@ -267,15 +306,18 @@ static void load_known(struct golden *g)
 
 static struct plan *plan_of(const struct golden *g)
 {
-    struct diff_input in = {.instance = "bottler",
-                            .bottle = "demo",
-                            .desired = g->wanted ? g->desired : NULL,
-                            .observed = g->observed,
-                            .memory = &g->memory,
-                            .pool = &g->pool,
-                            .reserved = &g->reserved,
-                            .caps = &g->caps,
-                            .now_ns = NOW};
+    struct diff_input in = {
+        .instance = "bottler",
+        .bottle = "demo",
+        .desired = g->wanted && !json_object_get(g->known, "isolate_only") ? g->desired : NULL,
+        .observed = g->observed,
+        .memory = &g->memory,
+        .pool = &g->pool,
+        .reserved = &g->reserved,
+        .caps = &g->caps,
+        .quarantine = json_string_value(json_object_get(g->known, "quarantine")),
+        .isolate_only = json_is_true(json_object_get(g->known, "isolate_only")),
+        .now_ns = NOW};
     return diff(&in);
 }
 

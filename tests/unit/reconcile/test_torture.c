@@ -15,6 +15,7 @@
 #include "tests/torture/model.c"
 #include "tests/torture/model_api.c"
 #include "tests/torture/model_container.c"
+#include "tests/torture/model_open.c"
 #include "tests/torture/model_proxy.c"
 #include "tests/torture/scenarios.c"
 #include "tests/torture/variants.c"

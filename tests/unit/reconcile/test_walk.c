@@ -9,6 +9,7 @@
 #include "tests/torture/model.c"
 #include "tests/torture/model_api.c"
 #include "tests/torture/model_container.c"
+#include "tests/torture/model_open.c"
 #include "tests/torture/model_proxy.c"
 #include "tests/torture/scenarios.c"
 #include "tests/torture/variants.c"
@@ -33,8 +34,11 @@ static void live_event(struct world *w, const struct variants *v, uint64_t *rng)
 {
     uint64_t bits = prng_next(rng);
     const struct scenario *wreck = any_wreck(rng);
-    if (w->bottles[0].want && bits & 1)
+    if (w->bottles[0].want && bits & 1) {
         wreck->wreck(w->m, wreck);
+        /* As the engine's events have it. */
+        memory_keep_containers(&w->memory, &(const struct str_list){0});
+    }
     w->m->reject_reload &= (unsigned)-(int)(bits >> 1 & 1);
     w->m->slow = bits & 4 ? (unsigned)(bits >> 8 & 15) : 0;
     w->m->pipelock_watches = bits & 8;

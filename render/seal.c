@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "render/seal.h"
+
+#include "spec/base/xalloc.h"
+
+#include <string.h>
+
+enum { SEAL_MAX_BYTES = 4 * 1024 * 1024, SHOWN_MAX = 120 };
+
+static void decrefp(json_t **j)
+{
+    json_decref(*j);
+}
+
+void seal_done(struct seal *s)
+{
+    free(s->why);
+    *s = (struct seal){0};
+}
+
+/* The worse of the two is kept; of two alike, the first. */
+static void worsen(struct seal *s, enum seal_state state, char *why_take)
+{
+    if (state <= s->state) {
+        free(why_take);
+        return;
+    }
+    free(s->why);
+    *s = (struct seal){state, why_take};
+}
+
+static char *shown(const json_t *v)
+{
+    if (!v)
+        return xstrdup("missing");
+    char *text = XNN(json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS));
+    if (strlen(text) > SHOWN_MAX)
+        memcpy(text + SHOWN_MAX - 3, "...", 4);
+    return text;
+}
+
+static void differs(struct seal *s, enum seal_state state, const char *key, const json_t *have,
+                    const json_t *want)
+{
+    AUTO_FREE char *is = shown(have);
+    if (!want) {
+        worsen(s, state, xasprintf("HostConfig.%s is %s", key, is));
+        return;
+    }
+    AUTO_FREE char *wanted = shown(want);
+    worsen(s, state, xasprintf("HostConfig.%s is %s, expected %s", key, is, wanted));
+}
+
+/* ---- what nobody asks for -------------------------------------------------------------------- */
+
+static bool is_empty(const json_t *v)
+{
+    switch (v ? json_typeof(v) : JSON_NULL) {
+    case JSON_NULL:
+    case JSON_FALSE:
+        return true;
+    case JSON_TRUE:
+        return false;
+    case JSON_STRING:
+        return json_string_length(v) == 0;
+    case JSON_INTEGER:
+        return json_integer_value(v) == 0;
+    case JSON_REAL:
+        return false;
+    case JSON_ARRAY:
+        return json_array_size(v) == 0;
+    case JSON_OBJECT:
+        return json_object_size(v) == 0;
+    }
+    return false;
+}
+
+/* Each would open something; a body that asks for one (Sysctls) is compared instead. */
+static const char *const UNASKED[] = {
+    "AutoRemove",     "Binds",        "CapAdd",      "Cgroup",          "DeviceCgroupRules",
+    "DeviceRequests", "Devices",      "ExtraHosts",  "GroupAdd",        "Links",
+    "OomKillDisable", "PortBindings", "Privileged",  "PublishAllPorts", "Sysctls",
+    "UsernsMode",     "UTSMode",      "VolumesFrom",
+};
+
+static void check_unasked(const json_t *want, const json_t *have, struct seal *s)
+{
+    for (size_t i = 0; i < sizeof(UNASKED) / sizeof(UNASKED[0]); i++) {
+        const json_t *v = json_object_get(have, UNASKED[i]);
+        if (!json_object_get(want, UNASKED[i]) && !is_empty(v))
+            differs(s, SEAL_BROKEN, UNASKED[i], v, NULL);
+    }
+}
+
+/* Namespaces of its own, whatever the engine's defaults are called. */
+static void check_own(const json_t *have, const char *key, struct seal *s)
+{
+    static const char *const own[] = {"", "private", "shareable", "none"};
+    const json_t *v = json_object_get(have, key);
+    const char *text = json_string_value(v);
+    for (size_t i = 0; text && i < sizeof(own) / sizeof(own[0]); i++) {
+        if (strcmp(text, own[i]) == 0)
+            return;
+    }
+    if (v && !json_is_null(v))
+        differs(s, SEAL_BROKEN, key, v, NULL);
+}
+
+static void check_network_mode(const json_t *have, struct seal *s)
+{
+    const json_t *v = json_object_get(have, "NetworkMode");
+    const char *text = json_string_value(v);
+    if (!text || strcmp(text, "host") == 0 || strncmp(text, "container:", 10) == 0)
+        differs(s, SEAL_BROKEN, "NetworkMode", v, NULL);
+}
+
+/* An engine that hides nothing of /proc says so with an empty list. */
+static void check_hidden(const json_t *have, const char *key, struct seal *s)
+{
+    const json_t *v = json_object_get(have, key);
+    if (!json_is_array(v) || json_array_size(v) == 0)
+        differs(s, SEAL_BROKEN, key, v, NULL);
+}
+
+/* ---- what is asked for ----------------------------------------------------------------------- */
+
+static bool same_text(const json_t *a, const char *b)
+{
+    const char *text = json_string_value(a);
+    return text && strcmp(text, b) == 0;
+}
+
+/* Engines write "no-new-privileges" with and without a value. */
+static bool same_options(const json_t *want, const json_t *have)
+{
+    if (json_array_size(want) != json_array_size(have))
+        return false;
+    for (size_t i = 0; i < json_array_size(want); i++) {
+        const json_t *h = json_array_get(have, i);
+        if (!json_equal(json_array_get(want, i), h) && !same_text(h, "no-new-privileges:true") &&
+            !same_text(h, "no-new-privileges=true"))
+            return false;
+    }
+    return true;
+}
+
+static bool same_policy(const json_t *want, const json_t *have)
+{
+    const char *name = json_string_value(json_object_get(have, "Name"));
+    const char *wanted = json_string_value(json_object_get(want, "Name"));
+    bool never = wanted && strcmp(wanted, "no") == 0;
+    return name && ((never && !*name) || (wanted && strcmp(name, wanted) == 0));
+}
+
+static bool same_mount(const json_t *want, const json_t *have)
+{
+    static const char *const texts[] = {"Type", "Source", "Target"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (!json_equal(json_object_get(want, texts[i]), json_object_get(have, texts[i])))
+            return false;
+    }
+    return json_is_true(json_object_get(want, "ReadOnly")) ==
+           json_is_true(json_object_get(have, "ReadOnly"));
+}
+
+static bool same_mounts(const json_t *want, const json_t *have)
+{
+    if (json_array_size(want) != json_array_size(have))
+        return false;
+    for (size_t i = 0; i < json_array_size(want); i++) {
+        if (!same_mount(json_array_get(want, i), json_array_get(have, i)))
+            return false;
+    }
+    return true;
+}
+
+static bool same(const json_t *want, const json_t *have)
+{
+    return want && have && json_equal(want, have);
+}
+
+struct asked {
+    const char *key;
+    enum seal_state otherwise;
+    bool (*same)(const json_t *want, const json_t *have);
+};
+static const struct asked ASKED[] = {
+    {"CapDrop", SEAL_BROKEN, same},  {"SecurityOpt", SEAL_BROKEN, same_options},
+    {"Sysctls", SEAL_BROKEN, same},  {"Dns", SEAL_BROKEN, same},
+    {"Runtime", SEAL_BROKEN, same},  {"LogConfig", SEAL_BROKEN, same},
+    {"Init", SEAL_BROKEN, same},     {"RestartPolicy", SEAL_LIMITS, same_policy},
+    {"Memory", SEAL_LIMITS, same},   {"MemorySwap", SEAL_LIMITS, same},
+    {"NanoCpus", SEAL_LIMITS, same}, {"PidsLimit", SEAL_LIMITS, same},
+};
+
+static void check_asked(const json_t *want, const json_t *have, struct seal *s)
+{
+    for (size_t i = 0; i < sizeof(ASKED) / sizeof(ASKED[0]); i++) {
+        const json_t *w = json_object_get(want, ASKED[i].key);
+        const json_t *h = json_object_get(have, ASKED[i].key);
+        if (w && !ASKED[i].same(w, h))
+            differs(s, ASKED[i].otherwise, ASKED[i].key, h, w);
+    }
+    const json_t *mounts = json_object_get(have, "Mounts");
+    if (!same_mounts(json_object_get(want, "Mounts"), mounts))
+        differs(s, SEAL_BROKEN, "Mounts", mounts, json_object_get(want, "Mounts"));
+}
+
+static void check_user(const struct desired_container *want, const json_t *root, struct seal *s)
+{
+    const json_t *w = json_object_get(want->body, "User");
+    const json_t *h = json_object_get(json_object_get(root, "Config"), "User");
+    if (!w || same(w, h))
+        return;
+    AUTO_FREE char *is = shown(h);
+    AUTO_FREE char *wanted = shown(w);
+    worsen(s, SEAL_BROKEN, xasprintf("Config.User is %s, expected %s", is, wanted));
+}
+
+struct err *seal_check(const struct desired_container *want, struct sv inspect, struct seal *ret)
+{
+    *ret = (struct seal){0};
+    if (inspect.n > SEAL_MAX_BYTES)
+        return err_new(ERR_UNAVAILABLE, "%s: the engine's answer is over %d bytes", want->name,
+                       SEAL_MAX_BYTES);
+    AUTO(decrefp) json_t *root = json_loadb(inspect.n ? inspect.p : "", inspect.n, 0, NULL);
+    const json_t *have = json_object_get(root, "HostConfig");
+    if (!json_is_object(have))
+        return err_new(ERR_UNAVAILABLE, "%s: the engine's answer has no HostConfig", want->name);
+    const json_t *asked = json_object_get(want->body, "HostConfig");
+    check_unasked(asked, have, ret);
+    check_own(have, "PidMode", ret);
+    check_own(have, "IpcMode", ret);
+    check_network_mode(have, ret);
+    check_hidden(have, "MaskedPaths", ret);
+    check_hidden(have, "ReadonlyPaths", ret);
+    check_asked(asked, have, ret);
+    check_user(want, root, ret);
+    return NULL;
+}
+
+char *seal_update_body(const struct desired_container *want)
+{
+    AUTO(decrefp) json_t *body = XNN(json_object());
+    const json_t *asked = json_object_get(want->body, "HostConfig");
+    for (size_t i = 0; i < sizeof(ASKED) / sizeof(ASKED[0]); i++) {
+        json_t *v = json_object_get(asked, ASKED[i].key);
+        if (v && ASKED[i].otherwise == SEAL_LIMITS && json_object_set(body, ASKED[i].key, v) != 0)
+            xoom();
+    }
+    return XNN(json_dumps(body, JSON_COMPACT));
+}

@@ -30,11 +30,12 @@ check_text_fn check_name;      /* RFC 1123 label, at most CHECK_NAME_MAX */
 check_text_fn check_uid;       /* metadata.uid */
 check_text_fn check_label_key; /* [prefix/]name; not one of ours or the engine's */
 check_text_fn check_label_value;
-check_text_fn check_text;     /* a line of text, not empty */
-check_text_fn check_content;  /* any text, may be empty */
-check_text_fn check_argument; /* a word of a command line; may be empty */
-check_text_fn check_image;    /* image reference */
-check_text_fn check_user;     /* uid[:gid] or names */
+check_text_fn check_text;         /* a line of text, not empty */
+check_text_fn check_content;      /* any text, may be empty */
+check_text_fn check_argument;     /* a word of a command line; may be empty */
+check_text_fn check_image;        /* image reference */
+check_text_fn check_image_prefix; /* registry[/path], for a policy; without a '/' at the end */
+check_text_fn check_user;         /* uid[:gid] or names */
 check_text_fn check_runtime;
 check_text_fn check_volume;      /* name of a volume, without the bottle's part */
 check_text_fn check_env_name;    /* not one that bottler sets itself */
@@ -58,10 +59,11 @@ check_text_fn check_file_path;
 bool path_is_within(const char *path, const char *dir);
 
 /* check_net.c */
-check_text_fn check_host;        /* exact, lower-cased; what both proxies can express */
-check_text_fn check_url_path;    /* of a request: one strict grammar, no encoded tricks */
-check_text_fn check_method;      /* upper-cased token, not CONNECT or TRACE */
-check_text_fn check_header_name; /* lower-cased token */
+check_text_fn check_host;         /* exact, lower-cased; what both proxies can express */
+check_text_fn check_host_pattern; /* the same, or "*." and a domain, for a policy */
+check_text_fn check_url_path;     /* of a request: one strict grammar, no encoded tricks */
+check_text_fn check_method;       /* upper-cased token, not CONNECT or TRACE */
+check_text_fn check_header_name;  /* lower-cased token */
 check_text_fn check_header_value;
 check_text_fn check_cidr; /* canonical IPv4 or IPv6 network; an address becomes /32, /128 */
 

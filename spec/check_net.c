@@ -166,6 +166,26 @@ bool check_host(const char *text, struct str *why, char **ret)
     return true;
 }
 
+bool check_host_pattern(const char *text, struct str *why, char **ret)
+{
+    static const char what[] = "a host such as 'api.example.com', or '*.example.com'";
+    if (strncmp(text, "*.", 2) != 0) {
+        return strchr(text, '*')
+                   ? check_refuse_detail(why, text, what, "'*.' stands at the start, and once")
+                   : check_host(text, why, ret);
+    }
+    AUTO_FREE char *domain = xstrdup(text + 2);
+    str_lower(domain);
+    const char *wrong =
+        strchr(domain, '*') ? "'*.' stands at the start, and once" : bad_host(domain);
+    if (!wrong && ends_in_number(domain))
+        wrong = "an IP address isn't allowed, only a name";
+    if (wrong)
+        return check_refuse_detail(why, text, what, wrong);
+    *ret = xasprintf("*.%s", domain);
+    return true;
+}
+
 /* An escape that another parser could take for a separator, a dot, a control or an escape. */
 static const char *bad_escape(const char *p)
 {

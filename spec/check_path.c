@@ -57,43 +57,110 @@ bool check_path(const char *text, struct str *why, char **ret)
     return true;
 }
 
-static bool has_socket_name(const char *path)
+/* Of the host: what runs it, what its programs tell each other, and engines' own data. Neither
+ * these nor what holds or is in them. */
+static const char *const closed_sources[] = {
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/var/lib/docker",
+    "/var/lib/kubelet",
+    "/var/lib/systemd",
+    "/var/run",
+    "/var/spool/cron",
+};
+
+/* A whole home directory: its keys, and the files that its owner's shell runs; or where everybody's
+ * sockets are. What is in it is another matter. */
+static const char *shared_place(const char *path)
 {
-    static const char *const names[] = {"docker.sock", "containerd.sock", "podman.sock",
-                                        "crio.sock"};
+    static const char *const whole[] = {"/home", "/root", "/tmp", "/var/tmp"};
+    static const char home[] = "/home/";
+    for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
+        if (strcmp(path, whole[i]) == 0)
+            return "the whole of it would break the seal; name a directory in it";
+    }
+    if (strncmp(path, home, strlen(home)) == 0 && !strchr(path + strlen(home), '/'))
+        return "a whole home directory, with its keys and what its shell runs, would break the "
+               "seal; name a directory in it";
+    return NULL;
+}
+
+static bool is_socket_part(const char *part, size_t n)
+{
+    static const char *const places[] = {".X11-unix", ".ICE-unix"};
+    static const char sock[] = ".sock";
+    struct sv name = {part, n};
+    return sv_eq(name, places[0]) || sv_eq(name, places[1]) ||
+           (n >= strlen(sock) && memcmp(part + n - strlen(sock), sock, strlen(sock)) == 0);
+}
+
+static bool is_secret_part(const char *part, size_t n)
+{
+    static const char *const secret[] = {".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh"};
+    for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {
+        if (sv_eq((struct sv){part, n}, secret[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool any_part(const char *path, bool (*is)(const char *part, size_t n))
+{
     for (const char *p = path; *p == '/';) {
         p++;
         size_t n = strcspn(p, "/");
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if (n == strlen(names[i]) && memcmp(p, names[i], n) == 0)
-                return true;
-        }
+        if (is(p, n))
+            return true;
         p += n;
     }
     return false;
 }
 
+/* What a part of the path tells. */
+static const char *telling_part(const char *path)
+{
+    if (any_part(path, is_socket_part))
+        return "a socket of the host, such as an engine's, would break the seal";
+    if (any_part(path, is_secret_part))
+        return "somebody's credentials are kept there";
+    return NULL;
+}
+
 bool check_mount_source(const char *text, struct str *why, char **ret)
 {
     static const char what[] = "a directory of the host that a bottle may have";
-    static const char *const closed[] = {
-        "/boot",
-        "/dev",
-        "/etc",
-        "/proc",
-        "/run",
-        "/sys",
-        "/var/run",
-        "/var/lib/docker",
-        "/var/lib/containerd",
-    };
     if (!clean_path(text, why, "an absolute path of the host"))
         return false;
-    if (has_socket_name(text))
-        return check_refuse_detail(why, text, what, "an engine's socket would break the seal");
-    for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
-        if (path_is_within(text, closed[i]) || path_is_within(closed[i], text)) {
-            AUTO_FREE char *detail = xasprintf("%s of the host would break the seal", closed[i]);
+    const char *wrong = telling_part(text);
+    if (!wrong)
+        wrong = shared_place(text);
+    if (wrong)
+        return check_refuse_detail(why, text, what, wrong);
+    for (size_t i = 0; i < sizeof(closed_sources) / sizeof(closed_sources[0]); i++) {
+        const char *closed = closed_sources[i];
+        if (path_is_within(text, closed) || path_is_within(closed, text)) {
+            AUTO_FREE char *detail = xasprintf("%s of the host would break the seal", closed);
             return check_refuse_detail(why, text, what, detail);
         }
     }

@@ -216,6 +216,26 @@ bool check_image(const char *text, struct str *why, char **ret)
     return accept(text, ret);
 }
 
+bool check_image_prefix(const char *text, struct str *why, char **ret)
+{
+    static const char what[] = "a registry, or a path in one, such as 'ghcr.io/acme/'";
+    size_t n = strlen(text);
+    AUTO_FREE char *name = xmemdup0(text, n && text[n - 1] == '/' ? n - 1 : n);
+    const char *slash = strchr(name, '/');
+    size_t first = slash ? (size_t)(slash - name) : strlen(name);
+    struct sv host = {name, first};
+    if (!memchr(name, '.', first) && !memchr(name, ':', first) && !sv_eq(host, "localhost"))
+        return check_refuse_detail(why, text, what,
+                                   "the registry comes first; the public hub's is docker.io");
+    if (slash ? !is_repository(name, strlen(name)) : !is_registry(name, first))
+        return check_refuse_detail(
+            why, text, what, "parts of lower-case letters and digits, without a tag or digest");
+    /* What is after the registry is in lower case already. */
+    str_lower(name);
+    bool hub = sv_eq(host, "index.docker.io");
+    return accept(name + (hub ? strlen("index.") : 0), ret);
+}
+
 static bool is_user_part(const char *text)
 {
     int64_t id = 0;

@@ -7,7 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
-enum { FIELD_TEXT_MAX = 256 * 1024, NEAR_MAX = 4 };
+enum { FIELD_TEXT_MAX = 256 * 1024, NEAR_MAX = 4, TABLES = 3 };
+
+static const struct field_table *const tables[TABLES] = {&fields_bottle, &fields_grant,
+                                                         &fields_policy};
 
 static void path_join(struct str *out, const char *name)
 {
@@ -140,6 +143,8 @@ const char *field_kind_name(enum field_kind kind)
         [FIELD_CIDR] = "address or network",
         [FIELD_SSH_URL] = "ssh:// URL",
         [FIELD_HOST_KEY] = "SSH public key",
+        [FIELD_IMAGE_PREFIX] = "registry or path in one",
+        [FIELD_HOST_PATTERN] = "host name or *.domain",
     };
     return kind < FIELD_KIND_COUNT ? names[kind] : "value";
 }
@@ -298,7 +303,9 @@ static void explain_field(struct str *out, const struct field_table *t, const st
         str_addf(out, "DEFAULT  %s\n", f->def);
     if (f->example)
         str_addf(out, "EXAMPLE  %s\n", f->example);
-    str_addf(out, "CHANGING %s\n\n", change_class_name(f->change));
+    if (t != &fields_policy)
+        str_addf(out, "CHANGING %s\n", change_class_name(f->change));
+    str_addc(out, '\n');
     add_wrapped(out, f->help, "  ");
     add_children(out, t, path.p);
     str_done(&path);
@@ -307,8 +314,7 @@ static void explain_field(struct str *out, const struct field_table *t, const st
 /* "Grant.spec.host" names its table; "agent.env" may leave out "spec". */
 static const struct field *locate(const char *path, const struct field_table **ret_table)
 {
-    const struct field_table *tables[] = {&fields_bottle, &fields_grant};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < TABLES; i++) {
         size_t n = strlen(tables[i]->kind);
         if (strncasecmp(path, tables[i]->kind, n) == 0 && path[n] == '.') {
             *ret_table = tables[i];
@@ -347,9 +353,8 @@ static char *near_path(const char *path)
 
 struct err *fields_explain(const char *path, struct str *out)
 {
-    const struct field_table *tables[] = {&fields_bottle, &fields_grant};
     const struct field_table *t = tables[0];
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < TABLES; i++) {
         bool whole = path && strcasecmp(path, tables[i]->kind) == 0;
         if (whole || (i == 0 && (!path || !*path))) {
             str_addf(out, "KIND     %s\n", tables[i]->kind);
@@ -368,33 +373,50 @@ struct err *fields_explain(const char *path, struct str *out)
     return NULL;
 }
 
+static void add_row(struct str *out, const struct field_table *t, const struct field *f)
+{
+    str_add(out, "| `");
+    field_path(f, out);
+    str_add(out, "` | ");
+    struct str type;
+    str_init(&type, FIELD_TEXT_MAX);
+    add_type(&type, t, f);
+    for (const char *c = type.p; *c; c++)
+        str_addf(out, "%s%c", *c == '|' ? "\\" : "", *c);
+    str_done(&type);
+    str_addf(out, " | %s%s%s | ", f->def ? "`" : "",
+             f->def             ? f->def
+             : required_text(f) ? "required"
+                                : "",
+             f->def ? "`" : "");
+    if (t != &fields_policy)
+        str_addf(out, "%s | ", change_class_name(f->change));
+    str_addf(out, "%s |\n", f->help);
+}
+
+static void add_rows(struct str *out, const struct field_table *t)
+{
+    for (const struct field *f = t->fields; f < t->fields + t->len; f++) {
+        if (is_named(f))
+            add_row(out, t, f);
+    }
+    str_addc(out, '\n');
+}
+
 void fields_markdown(struct str *out)
 {
-    const struct field_table *tables[] = {&fields_bottle, &fields_grant};
-    for (size_t i = 0; i < 2; i++) {
-        const struct field_table *t = tables[i];
+    static const struct field_table *const manifests[] = {&fields_bottle, &fields_grant};
+    for (size_t i = 0; i < sizeof(manifests) / sizeof(*manifests); i++) {
         str_addf(out,
                  "### kind: %s\n\n| field | type | default | changing it costs | |\n"
                  "|---|---|---|---|---|\n",
-                 t->kind);
-        for (const struct field *f = t->fields; f < t->fields + t->len; f++) {
-            if (!is_named(f))
-                continue;
-            str_add(out, "| `");
-            field_path(f, out);
-            str_add(out, "` | ");
-            struct str type;
-            str_init(&type, FIELD_TEXT_MAX);
-            add_type(&type, t, f);
-            for (const char *c = type.p; *c; c++)
-                str_addf(out, "%s%c", *c == '|' ? "\\" : "", *c);
-            str_done(&type);
-            str_addf(out, " | %s%s%s | %s | %s |\n", f->def ? "`" : "",
-                     f->def             ? f->def
-                     : required_text(f) ? "required"
-                                        : "",
-                     f->def ? "`" : "", change_class_name(f->change), f->help);
-        }
-        str_addc(out, '\n');
+                 manifests[i]->kind);
+        add_rows(out, manifests[i]);
     }
+}
+
+void fields_policy_markdown(struct str *out)
+{
+    str_add(out, "| field | type | default | |\n|---|---|---|---|\n");
+    add_rows(out, &fields_policy);
 }

@@ -57,6 +57,8 @@ enum field_kind {
     FIELD_CIDR,
     FIELD_SSH_URL,
     FIELD_HOST_KEY,
+    FIELD_IMAGE_PREFIX,
+    FIELD_HOST_PATTERN,
     FIELD_KIND_COUNT,
 };
 
@@ -102,6 +104,7 @@ struct field_table {
 };
 extern const struct field_table fields_bottle;
 extern const struct field_table fields_grant;
+extern const struct field_table fields_policy; /* policy_fields.c */
 
 /* The field `name` of the object at path `parent`; NULL when there is none. */
 const struct field *field_find(const struct field_table *t, const char *parent, const char *name);
@@ -123,8 +126,9 @@ struct err *field_change_class(const char *path, enum change_class *ret) ERR_NOD
 /* The manual page of a field: "spec.agent.env", "agent.env", "Grant.spec.host"; NULL or "" the
  * whole. ERR_NOT_FOUND with a "did you mean" when there is none. */
 struct err *fields_explain(const char *path, struct str *out) ERR_NODISCARD;
-/* All fields as a Markdown table, for the manual. */
+/* All fields of manifests as a Markdown table, for the manual; and those of a policy. */
 void fields_markdown(struct str *out);
+void fields_policy_markdown(struct str *out);
 /* The JSON Schema of a manifest document. The caller owns it. */
 json_t *fields_schema(void) __attribute__((returns_nonnull));
 

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "spec/field_rows.h"
 #include "spec/fields.h"
-
-#define AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-#define NESTED(type, member) .offset = offsetof(type, member)
-#define ITEMS(type, member, count, item)                                                           \
-    .offset = offsetof(type, member), .len_offset = offsetof(type, count), .size = sizeof(item)
-#define STRINGS(type, member) .offset = offsetof(type, member)
 
 static const char *const pull_policies[] = {"if_not_present", "always", "never", NULL};
 static const char *const restart_policies[] = {"always", "on_failure", "never", NULL};

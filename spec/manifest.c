@@ -6,6 +6,7 @@
 #include "spec/check.h"
 #include "spec/extends.h"
 #include "spec/parse.h"
+#include "spec/policy.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -29,6 +30,7 @@ struct item {
     const struct yaml_node *name_node;
     const struct yaml_node *tree; /* what it says after `extends` */
     bool duplicate;
+    bool forbidden; /* by the rules, and else without fault */
     struct bottle *bottle;
     struct grant *grant;
 };
@@ -44,6 +46,7 @@ struct loader {
     struct item_list bottles;
     struct item_list grants;
     struct arena arena; /* nodes made by `extends` */
+    const struct manifest_rules *rules;
     bool all_readable;
 };
 
@@ -141,12 +144,14 @@ static enum doc_kind kind_of(struct source *s, struct yaml_doc *d)
     if (strcmp(kind, "Grant") == 0)
         return DOC_GRANT;
     AUTO_FREE char *q = diag_quote(kind);
+    bool policy = strcmp(kind, "Policy") == 0;
     bool bottle = str_distance(kind, "Bottle", 4) < 4 || strcmp(kind, "bottle") == 0;
     bool grant = str_distance(kind, "Grant", 3) < 3 || strcmp(kind, "grant") == 0;
     doc_error(s, d, yaml_get(d->root, "kind")->pos, "kind", "expected Bottle or Grant, got %s%s", q,
-              bottle  ? "; did you mean Bottle?"
-              : grant ? "; did you mean Grant?"
-                      : "");
+              policy   ? "; a policy is given with --policy"
+              : bottle ? "; did you mean Bottle?"
+              : grant  ? "; did you mean Grant?"
+                       : "");
     return DOC_UNKNOWN;
 }
 
@@ -173,7 +178,65 @@ static char *usable_name(const struct yaml_doc *d, const struct yaml_node **ret_
     return xstrdup(name->text);
 }
 
-static void parse_tree(struct item *it, enum doc_kind kind, bool partial)
+/* ---- the installation's rules ---- */
+
+struct judging {
+    struct item *item;
+    struct diag_sink sink;
+    size_t wrong_len; /* findings before the rules' */
+};
+
+/* The finding is placed where the field is written, in a parent's file too. A field that is wrong
+ * has no value to be judged. */
+static void on_forbidden(void *ctx, const char *field, char *message_take)
+{
+    struct judging *j = ctx;
+    const struct diag_list *wrong = &j->item->doc->diags;
+    for (size_t i = 0; i < j->wrong_len && i < wrong->len; i++) {
+        if (wrong->items[i].field && strcmp(wrong->items[i].field, field) == 0) {
+            free(message_take);
+            return;
+        }
+    }
+    const struct yaml_node *at = yaml_nearest(j->item->tree, field);
+    AUTO_FREE char *text = message_take;
+    bool own = j->item->tree == j->item->doc->root;
+    diag_add(&j->sink, at->file, at->pos, field,
+             own ? TAKE_PTR(text) : xasprintf("%s; in bottle '%s'", text, j->item->name));
+}
+
+static void judge_mounts(struct judging *j, const struct manifest_rules *rules,
+                         const struct agent_spec *a)
+{
+    for (size_t i = 0; rules->mount_refusal && i < a->mounts_len; i++) {
+        const char *source = a->mounts[i].source;
+        char *why = source ? rules->mount_refusal(rules->ctx, source) : NULL;
+        if (!why)
+            continue;
+        AUTO_FREE char *field = xasprintf("spec.agent.mounts[%zu].source", i);
+        on_forbidden(j, field, why);
+    }
+}
+
+static void judge(struct item *it, const struct manifest_rules *rules)
+{
+    bool abstract = it->bottle && it->bottle->abstract;
+    struct yaml_doc *d = it->doc;
+    struct judging j = {
+        .item = it, .sink = sink_of(it->source, &d->diags, d->failed), .wrong_len = d->diags.len};
+    if (!rules || abstract)
+        return;
+    if (rules->policy && it->bottle)
+        policy_check(rules->policy, it->bottle, on_forbidden, &j);
+    if (rules->policy && it->grant)
+        policy_check_grant(rules->policy, it->grant, on_forbidden, &j);
+    if (it->bottle)
+        judge_mounts(&j, rules, &it->bottle->agent);
+    it->forbidden = !d->failed && j.sink.failed;
+    d->failed = j.sink.failed;
+}
+
+static void parse_tree(const struct loader *l, struct item *it, enum doc_kind kind, bool partial)
 {
     struct yaml_doc *d = it->doc;
     const struct yaml_node *root = d->root;
@@ -189,6 +252,8 @@ static void parse_tree(struct item *it, enum doc_kind kind, bool partial)
     parse_document(&c, it->tree, grant ? (void *)it->grant : (void *)it->bottle);
     d->failed = c.sink.failed;
     parse_ctx_done(&c);
+    if (!partial)
+        judge(it, l->rules);
     if (d->failed) {
         it->bottle = bottle_free(it->bottle);
         it->grant = grant_free(it->grant);
@@ -226,7 +291,7 @@ static void sort_document(struct loader *l, struct source *s, struct yaml_doc *d
     if (kind != DOC_GRANT)
         s->out->usable = false;
     if (kind != DOC_UNKNOWN)
-        parse_tree(&it, kind, true);
+        parse_tree(l, &it, kind, true);
     bottle_free(it.bottle);
     grant_free(it.grant);
     assert(d->failed);
@@ -325,7 +390,8 @@ static bool check_extends(struct loader *l, const struct extends_entry *entries,
     } else if (e->state == EXTENDS_CIRCLE) {
         extends_chain(entries, i, &text);
         doc_error(it->source, it->doc, e->at->pos, field, "goes in a circle: %s", text.p);
-    } else if (e->state == EXTENDS_OK && !l->bottles.items[e->parent].bottle) {
+    } else if (e->state == EXTENDS_OK && !l->bottles.items[e->parent].bottle &&
+               !l->bottles.items[e->parent].forbidden) {
         doc_error(it->source, it->doc, e->at->pos, field, "bottle %s has errors itself", q);
     } else if (e->depth > EXTENDS_MAX_DEPTH) {
         doc_error(it->source, it->doc, e->at->pos, field,
@@ -371,7 +437,7 @@ static void parse_bottles(struct loader *l)
         if (ok && entries[i].state == EXTENDS_OK)
             items[i].tree =
                 extends_merge(&l->arena, items[entries[i].parent].tree, items[i].doc->root);
-        parse_tree(&items[i], DOC_BOTTLE, !ok);
+        parse_tree(l, &items[i], DOC_BOTTLE, !ok);
     }
 }
 
@@ -386,6 +452,7 @@ static void finish_bottles(struct loader *l, struct manifest_set *set)
         b->file = xstrdup(it->source->yaml.path);
         b->pos = it->doc->root->pos;
         b->bottle = TAKE_PTR(it->bottle);
+        b->forbidden = it->forbidden;
         b->diags = it->doc->diags;
         it->doc->diags = (struct diag_list){0};
         diag_list_sort(&b->diags);
@@ -421,8 +488,14 @@ static void finish_files(struct loader *l)
 
 struct manifest_set *manifest_load(const struct manifest_input *inputs, size_t n)
 {
+    return manifest_load_under(inputs, n, NULL);
+}
+
+struct manifest_set *manifest_load_under(const struct manifest_input *inputs, size_t n,
+                                         const struct manifest_rules *rules)
+{
     struct manifest_set *set = xcalloc(1, sizeof(*set));
-    struct loader l = {.n = n, .all_readable = true};
+    struct loader l = {.n = n, .all_readable = true, .rules = rules};
     AUTO_FREE const struct manifest_input **sorted = xcalloc(n, sizeof(*sorted));
     for (size_t i = 0; i < n; i++)
         sorted[i] = &inputs[i];
@@ -442,7 +515,7 @@ struct manifest_set *manifest_load(const struct manifest_input *inputs, size_t n
     find_duplicates(&l.grants, "grant");
     parse_bottles(&l);
     for (size_t i = 0; i < l.grants.len; i++)
-        parse_tree(&l.grants.items[i], DOC_GRANT, false);
+        parse_tree(&l, &l.grants.items[i], DOC_GRANT, false);
     finish_bottles(&l, set);
     finish_grants(&l, set);
     finish_files(&l);

@@ -48,6 +48,7 @@ struct manifest_bottle {
     struct src_pos pos;
     struct bottle *bottle;  /* NULL when any of its errors makes it unusable */
     struct diag_list diags; /* its own errors, and those of its `extends` chain */
+    bool forbidden; /* it is valid; nothing but the installation's rules stands against it */
 };
 
 struct manifest_file {
@@ -69,6 +70,19 @@ struct manifest_set {
 /* Parses, merges `extends`, validates. Abstract bottles are in the set with bottle->abstract.
  * The answer never depends on the order of `inputs`. */
 struct manifest_set *manifest_load(const struct manifest_input *inputs, size_t n);
+
+/* What the installation forbids, besides. Findings of it are at the places in the manifest.
+ * Abstract bottles are not judged, only what extends them. */
+struct policy;
+struct manifest_rules {
+    const struct policy *policy; /* NULL: none */
+    /* Why a directory of the host may not be mounted, owned by the caller; NULL: it may. The
+     * function may be NULL. */
+    char *(*mount_refusal)(void *ctx, const char *source);
+    void *ctx;
+};
+struct manifest_set *manifest_load_under(const struct manifest_input *inputs, size_t n,
+                                         const struct manifest_rules *rules);
 struct manifest_set *manifest_set_free(struct manifest_set *s);
 /* Every finding of the set, sorted; borrowed items, free only ret->items. */
 void manifest_set_diags(const struct manifest_set *s, struct diag_list *ret);

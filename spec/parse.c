@@ -118,6 +118,8 @@ static check_text_fn *text_check(enum field_kind kind)
         [FIELD_CIDR] = check_cidr,
         [FIELD_SSH_URL] = check_ssh_url,
         [FIELD_HOST_KEY] = check_host_key,
+        [FIELD_IMAGE_PREFIX] = check_image_prefix,
+        [FIELD_HOST_PATTERN] = check_host_pattern,
     };
     return kind < FIELD_KIND_COUNT ? checks[kind] : NULL;
 }
@@ -460,7 +462,8 @@ static void unknown_key(struct parse_ctx *c, const struct yaml_node *map,
     field_path_add_key(&c->shown, pair->key);
     /* Past the limit nothing more is shown: don't search for what it could have meant. */
     bool counts = *c->sink.used < MANIFEST_MAX_ERRORS;
-    const char *instead = counts ? retired_hint(c->at.p, pair->key) : NULL;
+    bool manifest = c->table != &fields_policy;
+    const char *instead = counts && manifest ? retired_hint(c->at.p, pair->key) : NULL;
     AUTO_FREE char *near =
         counts && !instead ? field_did_you_mean(c->table, c->at.p, pair->key) : NULL;
     char *message = instead ? xasprintf("no longer a field: %s", instead)

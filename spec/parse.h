@@ -44,5 +44,7 @@ void parse_error_item(struct parse_ctx *c, const struct yaml_node *node, struct 
 /* validate.c: rules between the fields of one object, run after they were read. `base` is that of
  * the struct the object is stored in; members may be unset after errors. */
 void validate_object(struct parse_ctx *c, const struct yaml_node *node, void *base);
+/* policy.c: the same for a policy, whose objects are all in one struct. */
+void policy_validate(struct parse_ctx *c, const struct yaml_node *node, void *base);
 
 #endif

@@ -48,6 +48,8 @@ static const char *pattern_of(enum field_kind kind)
         [FIELD_CIDR] = "^[0-9a-fA-F.:]+(/[0-9]+)?$",
         [FIELD_SSH_URL] = "^ssh://.+/.+$",
         [FIELD_HOST_KEY] = "^(ssh|ecdsa)-[a-z0-9-]+ +[A-Za-z0-9+/=]+( .*)?$",
+        [FIELD_IMAGE_PREFIX] = "^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+        [FIELD_HOST_PATTERN] = "^(\\*\\.)?[A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)*$",
     };
     return kind < FIELD_KIND_COUNT ? patterns[kind] : NULL;
 }

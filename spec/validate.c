@@ -46,6 +46,25 @@ static const struct yaml_node *item_node(const struct yaml_node *node, const cha
     return value ? value : l->pairs[i].value;
 }
 
+/* An engine resolves a source each time it starts the container. One that lies inside what the
+ * agent can write could be a link to anywhere by then. */
+static void validate_source_place(struct parse_ctx *c, const struct yaml_node *node,
+                                  const struct agent_spec *a, size_t i)
+{
+    const char *source = a->mounts[i].source;
+    for (size_t j = 0; source && j < a->mounts_len; j++) {
+        const struct mount *m = &a->mounts[j];
+        bool inside =
+            m->source && strcmp(m->source, source) != 0 && path_is_within(source, m->source);
+        if (inside && !m->read_only)
+            parse_error_item(c, item_node(node, "mounts", i, "source"),
+                             (struct parse_item){"mounts", i, "source"},
+                             "it lies inside '%s', which the agent can write through mounts[%zu]: "
+                             "the agent could put a link to anywhere in its place",
+                             m->source, j);
+    }
+}
+
 static void validate_mounts(struct parse_ctx *c, const struct yaml_node *node,
                             const struct agent_spec *a)
 {
@@ -66,6 +85,7 @@ static void validate_mounts(struct parse_ctx *c, const struct yaml_node *node,
                                  "other way round",
                                  m->volume, j);
         }
+        validate_source_place(c, node, a, i);
     }
 }
 
@@ -208,6 +228,8 @@ static const struct {
 
 void validate_object(struct parse_ctx *c, const struct yaml_node *node, void *base)
 {
+    if (c->table == &fields_policy)
+        policy_validate(c, node, base);
     if (c->table != &fields_bottle)
         return;
     for (size_t i = 0; i < sizeof(bottle_rules) / sizeof(bottle_rules[0]); i++) {

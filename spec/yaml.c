@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spec/yaml.h"
 
+#include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
 #include <assert.h>
@@ -496,4 +497,26 @@ struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 {
     const struct yaml_pair *p = yaml_get_pair(map, key);
     return p ? p->value : NULL;
+}
+
+const struct yaml_node *yaml_nearest(const struct yaml_node *root, const char *path)
+{
+    const struct yaml_node *at = root;
+    while (*path) {
+        path += *path == '.' || *path == '[';
+        size_t n = strcspn(path, ".[]");
+        AUTO_FREE char *key = xmemdup0(path, n);
+        int64_t index = 0;
+        const struct yaml_node *next = NULL;
+        if (at->kind == YAML_MAP)
+            next = yaml_get(at, key);
+        else if (at->kind == YAML_SEQ && num_parse(sv_of(key), 0, (int64_t)at->len - 1, &index))
+            next = at->pairs[index].value;
+        if (!next)
+            break;
+        at = next;
+        path += n;
+        path += *path == ']';
+    }
+    return at;
 }

@@ -64,6 +64,10 @@ void yaml_file_done(struct yaml_file *f);
 /* The first value under `key`, or NULL. NULL for what isn't a map, or is NULL. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 const struct yaml_pair *yaml_get_pair(const struct yaml_node *map, const char *key);
+/* The node at a path such as "spec.agent.mounts[1].source" (plain keys only), or the nearest one
+ * above it that is there; `root` itself at worst. */
+const struct yaml_node *yaml_nearest(const struct yaml_node *root, const char *path)
+    __attribute__((returns_nonnull));
 /* "a string", "a number", "a map": what a node is, without what it says. */
 const char *yaml_kind_name(enum yaml_kind kind);
 /* "the string 'x'", "the number '5'", "a map"…: what a node is, for a message. Owned by the caller.

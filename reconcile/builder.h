@@ -17,6 +17,9 @@ struct builder {
     int vol_step;             /* last volume creation */
     int ready[ROLE_COUNT];    /* the step after which the role is up and confirmed; STEP_NONE: it is
                                  already */
+    int egress_image;         /* the step after which its image is there */
+    int guard;    /* the step after which the host takes nothing from the internal networks;
+                     STEP_NONE: no need was seen */
     bool waiting; /* a role can't be brought up now, so what depends on it isn't started either */
     bool open;    /* something opens the bottle */
 };
@@ -28,6 +31,10 @@ void build_role(struct builder *b, const struct desired_container *want);
 /* reconcile/diff_seal.c: what makes an opened bottle safe; false when there is nothing to do, which
  * with `open` set means that it is safe, and is to be mended or waited for. */
 bool build_isolation(struct builder *b);
+/* reconcile/diff_guard.c: the step after which the agent may be on its network. */
+int build_guard(struct builder *b);
+/* One that an interrupted plan has left. */
+void build_guard_leftover(struct builder *b);
 /* Containers that `attest` has left behind; `all`: the bottle goes. */
 void build_probes(struct builder *b, bool all);
 #define PROBE_LIFE_NS (UINT64_C(900) * 1000000000)

@@ -96,6 +96,7 @@ static char *first_finding(const struct diag_list *l)
 static void accept(struct catalog_entry *e, struct bottle *b_take)
 {
     e->state = ENTRY_ACCEPTED;
+    e->forbidden = false;
     set_message(e, NULL);
     set_place(e, b_take->file, b_take->pos);
     if (!e->text || strcmp(e->text, b_take->text) != 0) {
@@ -111,6 +112,7 @@ static void accept(struct catalog_entry *e, struct bottle *b_take)
 static void reject(struct catalog_entry *e, const struct manifest_bottle *m)
 {
     e->state = ENTRY_REJECTED;
+    e->forbidden = m->forbidden;
     set_message(e, first_finding(&m->diags));
     set_place(e, m->file, m->pos);
 }

@@ -23,6 +23,7 @@ struct catalog_entry {
     struct bottle *bottle; /* NULL: there never was a good one */
     char *text;            /* canonical manifest of `bottle`; to compare and to keep */
     int64_t generation;    /* of `bottle`: counts accepted changes from 1 */
+    bool forbidden;        /* REJECTED: it is valid, but the installation's rules forbid it */
     bool changed;          /* set by catalog_update(), cleared by whoever keeps the text */
     char *message; /* why not accepted: the first finding, with its place, and how many more */
     char *file;    /* where it is, or was last, defined */

@@ -123,6 +123,7 @@ static void build_wanted(struct builder *b)
     for (size_t i = 0; i < d->containers_len; i++)
         build_role(b, &d->containers[i]);
     build_unwanted(b);
+    build_guard_leftover(b);
 }
 
 static void add_inspect(struct plan *p, enum role role, const char *name, const char *id)
@@ -187,7 +188,11 @@ static struct plan *lookups_first(struct builder *b)
 
 struct plan *diff(const struct diff_input *in)
 {
-    struct builder b = {.in = in, .plan = plan_new(in->bottle), .vol_step = STEP_NONE};
+    struct builder b = {.in = in,
+                        .plan = plan_new(in->bottle),
+                        .vol_step = STEP_NONE,
+                        .egress_image = STEP_NONE,
+                        .guard = STEP_NONE};
     for (int i = 0; i < NET_COUNT; i++)
         b.net_step[i] = STEP_NONE;
     for (int i = 0; i < ROLE_COUNT; i++)

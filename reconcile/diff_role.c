@@ -121,6 +121,8 @@ static void build_prepare(struct builder *b, struct target *t)
 static void build_create(struct builder *b, struct target *t)
 {
     int image = build_image(b, t->want);
+    if (t->want->role == ROLE_EGRESS)
+        b->egress_image = image;
     int s = add(b, t, (struct step_init){.kind = STEP_CTR_CREATE, .detail = t->want->image_ref});
     plan_after(b->plan, s, image);
     if (t->want->role == ROLE_AGENT)
@@ -146,7 +148,9 @@ static void build_start(struct builder *b, struct target *t, bool again)
         add(b, t,
             (struct step_init){.kind = STEP_CLOCK,
                                .cause = "to tell its new log lines from old ones"});
+    int guard = role == ROLE_AGENT ? build_guard(b) : STEP_NONE;
     int start = add(b, t, (struct step_init){.kind = STEP_CTR_START, .again = again});
+    plan_after(b->plan, start, guard);
     after_prerequisites(b, role, start);
     if (t->want->config_hash)
         add(b, t,
@@ -265,11 +269,13 @@ static void build_attachments(struct builder *b, struct target *t,
             there = there || strcmp(c->net_ids[i], b->view.nets[n]->id) == 0;
         if (there)
             continue;
+        int guard = t->want->role == ROLE_AGENT ? build_guard(b) : STEP_NONE;
         int s = add(b, t,
                     (struct step_init){.kind = STEP_NET_CONNECT,
                                        .net = (enum net)n,
                                        .cause = "detached from the bottle's network"});
         plan_after(b->plan, s, b->net_step[n]);
+        plan_after(b->plan, s, guard);
     }
 }
 

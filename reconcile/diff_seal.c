@@ -109,7 +109,8 @@ void build_probes(struct builder *b, bool all)
     const struct observed *o = b->in->observed;
     for (size_t i = 0; i < o->containers_len; i++) {
         const struct observed_container *c = &o->containers[i];
-        if (!c->probe || strcmp(c->owner.bottle, b->in->bottle) != 0 || c->state == RUN_REMOVING)
+        bool ours = c->probe || (c->guard && all);
+        if (!ours || strcmp(c->owner.bottle, b->in->bottle) != 0 || c->state == RUN_REMOVING)
             continue;
         uint64_t seen = memory_first_sight(b->in->memory, c->id);
         bool old = seen && b->in->now_ns >= seen + PROBE_LIFE_NS;

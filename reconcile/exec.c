@@ -45,6 +45,7 @@ struct exec *exec_free(struct exec *x)
         free(x->ctr_id[i]);
         free(x->since[i]);
     }
+    free(x->guard_id);
     free(x->roots);
     err_free(x->error);
     free(x);

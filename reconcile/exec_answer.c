@@ -277,6 +277,27 @@ static struct err *scan_answer(struct exec *x, int step, const struct response *
     return NULL;
 }
 
+/* Nothing is said of what didn't end well: the container stays until the next pass, for its log. */
+static struct err *guard_answer(struct exec *x, const struct step *s, const struct response *r,
+                                const char *what)
+{
+    TRY(response_check(r, what));
+    json_t *v = json_loadb(r->body.p ? r->body.p : "", r->body.n, 0, NULL);
+    const json_t *code = json_object_get(v, "StatusCode");
+    bool well = json_is_integer(code) && json_integer_value(code) == 0;
+    json_decref(v);
+    if (!well)
+        return err_new(ERR_UNAVAILABLE,
+                       "the engine's host still takes packets from the bottle's internal networks: "
+                       "`docker logs %s` says why; the agent is not started",
+                       s->object);
+    for (int n = 0; n < NET_COUNT; n++) {
+        if (x->desired->networks[n].internal && x->net_id[n])
+            memory_put_guarded(x->memory, x->net_id[n]);
+    }
+    return NULL;
+}
+
 /* Answers which say that what was asked for is so already. */
 static bool already_so(const struct step *s, const struct response *r)
 {
@@ -289,6 +310,7 @@ static bool already_so(const struct step *s, const struct response *r)
         return r->status == 404 || response_says(r, "is not connected to");
     case STEP_VOL_REMOVE:
     case STEP_CTR_STOP:
+    case STEP_GUARD_REMOVE:
         return r->status == 404;
     case STEP_CTR_PAUSE: /* one that has ended does nothing any more either */
         return r->status == 404 || response_says(r, "already paused") ||
@@ -322,6 +344,11 @@ struct err *exec_answer(struct exec *x, int step, const struct response *r, uint
         return volume_answer(x, s, r, what);
     case STEP_CTR_CREATE:
         return create_answer(x, s, r, what);
+    case STEP_GUARD_CREATE:
+        TRY(response_check(r, what));
+        return take_id(r, "Id", what, &x->guard_id);
+    case STEP_GUARD_WAIT:
+        return guard_answer(x, s, r, what);
     case STEP_CTR_START:
         return start_answer(x, s, r, what);
     case STEP_CTR_REMOVE:

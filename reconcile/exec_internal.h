@@ -18,6 +18,7 @@ struct exec {
     char **problems;          /* per step: what a stream of progress lines said went wrong */
     char *net_id[NET_COUNT];
     char *ctr_id[ROLE_COUNT]; /* made by this plan */
+    char *guard_id;           /* the same */
     char *roots;              /* the agent image's own trust store */
     size_t roots_n;
     char *since[ROLE_COUNT]; /* the engine's clock before it was started or told, "s.ns" */

@@ -2,6 +2,7 @@
 /* A step's engine request. */
 #include "reconcile/exec_internal.h"
 #include "render/files.h"
+#include "render/guard.h"
 #include "spec/base/xalloc.h"
 
 #include <assert.h>
@@ -12,6 +13,7 @@ enum {
     START_CONFIRM_MS = 60000,
     RELOAD_CONFIRM_MS = 8000,
     SCAN_MS = 30000,
+    GUARD_WAIT_MS = 60000,
     PATH_MAX_BYTES = 4096,
 };
 
@@ -244,6 +246,49 @@ static struct err *build_container(struct exec *x, const struct step *s, struct 
     }
 }
 
+static struct err *guard_create(const struct exec *x, const struct step *s, struct exec_request *q)
+{
+    const struct desired_container *egress = desired_find(x->desired, ROLE_EGRESS);
+    const struct known_image *image =
+        egress ? memory_image_any(x->memory, egress->image_ref) : NULL;
+    const char *id = s->detail ? s->detail : image ? image->info.id : NULL;
+    if (!id)
+        return err_new(ERR_NOT_FOUND, "the egress proxy's image is not on the engine");
+    take_text(q, guard_body(x->desired, id));
+    return NULL;
+}
+
+static struct err *build_guard(const struct exec *x, const struct step *s, struct exec_request *q,
+                               struct str *path)
+{
+    q->method = "POST";
+    if (s->kind == STEP_GUARD_CREATE) {
+        str_add(path, "/containers/create?name=");
+        add_escaped(path, s->object);
+        return guard_create(x, s, q);
+    }
+    str_add(path, "/containers/");
+    add_escaped(path, s->id ? s->id : x->guard_id);
+    switch ((int)s->kind) {
+    case STEP_GUARD_UPLOAD:
+        q->method = "PUT";
+        q->content_type = "application/x-tar";
+        str_add(path, "/archive?path=/");
+        return guard_archive(&q->body, &q->body_n);
+    case STEP_GUARD_START:
+        str_add(path, "/start");
+        return NULL;
+    case STEP_GUARD_WAIT:
+        str_add(path, "/wait");
+        q->timeout_ms = GUARD_WAIT_MS;
+        return NULL;
+    default:
+        q->method = "DELETE";
+        str_add(path, "?force=1&v=1");
+        return NULL;
+    }
+}
+
 static struct err *build(struct exec *x, const struct step *s, struct exec_request *q,
                          struct str *path)
 {
@@ -298,6 +343,12 @@ static struct err *build(struct exec *x, const struct step *s, struct exec_reque
     case STEP_CTR_REMOVE:
     case STEP_CTR_RENAME:
         return build_container(x, s, q, path);
+    case STEP_GUARD_CREATE:
+    case STEP_GUARD_UPLOAD:
+    case STEP_GUARD_START:
+    case STEP_GUARD_WAIT:
+    case STEP_GUARD_REMOVE:
+        return build_guard(x, s, q, path);
     case STEP_KIND_COUNT:
         break;
     }

@@ -30,6 +30,7 @@ void memory_done(struct memory *m)
     free(m->sights);
     cidr_set_done(&m->refused);
     str_list_done(&m->unstartable);
+    str_list_done(&m->guarded);
     *m = (struct memory){0};
 }
 
@@ -306,6 +307,22 @@ void memory_forget_unstartable(struct memory *m, const char *container_id)
         l->items[i] = l->items[--l->len];
         return;
     }
+}
+
+bool memory_guarded(const struct memory *m, const char *net_id)
+{
+    return str_list_has(&m->guarded, net_id);
+}
+
+void memory_put_guarded(struct memory *m, const char *net_id)
+{
+    if (!memory_guarded(m, net_id))
+        str_list_add(&m->guarded, net_id);
+}
+
+void memory_forget_guards(struct memory *m)
+{
+    str_list_done(&m->guarded);
 }
 
 static struct known_busy *find_busy(const struct memory *m, const char *net_id)

@@ -71,6 +71,7 @@ struct memory {
     size_t restarts_len;
     struct known_busy *busy;
     size_t busy_len;
+    struct str_list guarded; /* ids of networks from which the host takes nothing any more */
     struct cidr_set refused; /* subnets that the engine said overlap something we can't see */
 };
 
@@ -125,6 +126,11 @@ void memory_forget_restart(struct memory *m, const char *name);
 bool memory_unstartable(const struct memory *m, const char *container_id);
 void memory_put_unstartable(struct memory *m, const char *container_id);
 void memory_forget_unstartable(struct memory *m, const char *container_id);
+
+bool memory_guarded(const struct memory *m, const char *net_id);
+void memory_put_guarded(struct memory *m, const char *net_id);
+/* The host may have been started anew. */
+void memory_forget_guards(struct memory *m);
 
 const struct known_busy *memory_busy(const struct memory *m, const char *net_id);
 /* `attached` NULL: not looked yet; else its contents are taken. */

@@ -40,6 +40,11 @@ static const struct kind_info *kind_info(enum step_kind k)
         [STEP_CTR_STOP] = {"container.stop", '~', true},
         [STEP_CTR_REMOVE] = {"container.remove", '-', true},
         [STEP_CTR_RENAME] = {"container.rename", '~', true},
+        [STEP_GUARD_CREATE] = {"guard.create", '+', true},
+        [STEP_GUARD_UPLOAD] = {"guard.upload", '~', true},
+        [STEP_GUARD_START] = {"guard.start", '~', true},
+        [STEP_GUARD_WAIT] = {"guard.wait", '?', false},
+        [STEP_GUARD_REMOVE] = {"guard.remove", '-', true},
     };
     return &table[k];
 }

@@ -38,7 +38,12 @@ enum step_kind {
     STEP_CTR_UNPAUSE,
     STEP_CTR_STOP,
     STEP_CTR_REMOVE,
-    STEP_CTR_RENAME, /* a waiting replacement takes the final name */
+    STEP_CTR_RENAME,   /* a waiting replacement takes the final name */
+    STEP_GUARD_CREATE, /* render/guard.h: the host takes nothing from the internal networks */
+    STEP_GUARD_UPLOAD,
+    STEP_GUARD_START,
+    STEP_GUARD_WAIT,
+    STEP_GUARD_REMOVE,
     STEP_KIND_COUNT
 };
 

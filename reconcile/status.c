@@ -75,7 +75,7 @@ static struct verdict spec_accepted(const struct status_input *in)
                              in->entry->file ? in->entry->file : "the manifests"));
     case ENTRY_REJECTED:
         return no(
-            "Invalid",
+            in->entry->forbidden ? "PolicyViolation" : "Invalid",
             xasprintf("%s%s", text, in->entry->bottle ? "; the last good generation stays" : ""));
     case ENTRY_HELD:
         return unknown(

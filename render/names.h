@@ -29,6 +29,7 @@ bool net_parse(const char *name, enum net *ret);
 const char *net_role(enum net net);
 bool net_role_parse(const char *role, enum net *ret);
 #define VOLUME_ROLE "volume"
+#define GUARD_ROLE "guard" /* of the container that guard.h is about */
 #define PROBE_ROLE "probe" /* containers of `attest`: "<instance>.<bottle>.probe-<hex>" */
 
 /* Options of the engine's bridge driver. */

@@ -37,6 +37,7 @@ struct observed_container {
     bool next;      /* its name ends in NEXT_SUFFIX: a replacement waiting */
     bool proven;    /* labels, self-reference and name agree: it is ours to touch */
     bool probe;     /* the same for a probe of `attest`, which shares the agent's namespace */
+    bool guard;     /* the same for a guard (guard.h) */
     enum run_state state;
     int exit_code;  /* of an exited one, from the engine's status text; -1 unknown */
     char **net_ids; /* NetworkID of every attachment */

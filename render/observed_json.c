@@ -250,10 +250,12 @@ static bool container_proven(struct observed_container *c, const char *installat
     return true;
 }
 
-static bool container_is_probe(const struct observed_container *c, const char *installation)
+/* One that is no part of the bottle, but ours. */
+static bool container_helps(const struct observed_container *c, const char *installation,
+                            const char *role)
 {
     const struct observed_owner *o = &c->owner;
-    return o->role && strcmp(o->role, PROBE_ROLE) == 0 && owner_proven(o, installation, NULL) &&
+    return o->role && strcmp(o->role, role) == 0 && owner_proven(o, installation, NULL) &&
            strcmp(c->name, o->self) == 0;
 }
 
@@ -282,7 +284,8 @@ static struct err *container(const struct observed *o, const json_t *item, const
     TRY(attachments(o, item, c));
     joined(item, c);
     c->proven = container_proven(c, installation);
-    c->probe = container_is_probe(c, installation);
+    c->probe = container_helps(c, installation, PROBE_ROLE);
+    c->guard = container_helps(c, installation, GUARD_ROLE);
     return NULL;
 }
 

@@ -169,3 +169,57 @@ event_time() {
 	wait_ready one
 	works
 }
+
+# on_link BOTTLE TEXT: UDP from inside the agent to addresses of the host, past the routing table, and to everybody.
+on_link() {
+	docker exec --interactive "$(container "$1" agent)" python3 - "$2" <<-'END'
+		import socket, struct, sys
+		DONTROUTE, BROADCAST, BINDTODEVICE, PKTINFO, MSG_DONTROUTE = 5, 6, 25, 8, 4
+		text = sys.argv[1].encode()
+		index = socket.if_nametoindex("eth0")
+		def attempt(address, pktinfo=False):
+		    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		    s.setsockopt(socket.SOL_SOCKET, BROADCAST, 1)
+		    if pktinfo:
+		        s.sendmsg([text], [(0, PKTINFO, struct.pack("=I4s4s", index, bytes(4), bytes(4)))], MSG_DONTROUTE, (address, 9999))
+		    else:
+		        s.setsockopt(socket.SOL_SOCKET, BINDTODEVICE, b"eth0")
+		        s.setsockopt(socket.SOL_SOCKET, DONTROUTE, 1)
+		        s.sendto(text, (address, 9999))
+		for address in ("255.255.255.255", "224.0.0.1", "172.17.0.1", "198.51.100.1", "198.51.100.10"):
+		    for pktinfo in (False, True):
+		        try:
+		            attempt(address, pktinfo)
+		        except OSError:
+		            pass
+	END
+}
+
+@test "the host takes nothing from the agent's network, not even what needs no answer" {
+	local bridge log=$BATS_TEST_TMPDIR/udp.log
+	engine_spawn "$E2E_ENGINE" "$log" python3 -u -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 9999))
+print("up", flush=True)
+while True: print(s.recvfrom(2000)[0].decode(), flush=True)'
+	wait_for 10 grep -q up "$log"
+	on_link one guarded
+	# The same attempts where the guard is taken off: they are what arrives.
+	bridge=$(docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' "$INST.one.agent")
+	engine_exec "$E2E_ENGINE" sysctl -qw "net.ipv4.conf.$bridge.rp_filter=0" "net.ipv4.conf.$bridge.arp_ignore=0"
+	on_link one unguarded
+	wait_for 10 grep -q unguarded "$log"
+	[ "$(grep -c unguarded "$log")" -ge 4 ]
+	absent guarded <(grep -v unguarded "$log")
+	# An agent that starts anew on a network that nobody knows finds it guarded again.
+	controller_stop
+	docker kill "$(container one agent)" >/dev/null
+	controller_start
+	wait_ready one
+	on_link one again
+	[ "$(engine_exec "$E2E_ENGINE" sysctl -n "net.ipv4.conf.$bridge.rp_filter" "net.ipv4.conf.$bridge.arp_ignore" | xargs)" = "1 8" ]
+	absent again "$log"
+	run docker ps --all --quiet --filter "label=dev.bottler.role=guard"
+	[ "$status" -eq 0 ] && [ -z "$output" ]
+}

@@ -39,6 +39,7 @@ static struct model_container *container_free(struct model_container *c)
     json_decref(c->labels);
     json_decref(c->mounts);
     json_decref(c->host);
+    json_decref(c->cmd);
     free(c->user);
     free(c);
     return NULL;
@@ -54,6 +55,7 @@ static struct model_container *container_clone(const struct model_container *c)
     json_incref(c->labels);
     json_incref(c->mounts);
     json_incref(c->host);
+    json_incref(c->cmd);
     d->user = xstrdup_null(c->user);
     d->ends = xcalloc(c->ends_len + 1, sizeof(*d->ends));
     for (size_t i = 0; i < c->ends_len; i++)

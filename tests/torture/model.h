@@ -38,6 +38,7 @@ struct model_container {
     json_t *mounts;
     json_t *host; /* HostConfig, as inspecting it tells */
     char *user;
+    json_t *cmd;
     char *image_id, *net_mode;
     enum run_state state;
     int exit_code;
@@ -61,6 +62,7 @@ struct model_network {
     json_t *labels;
     bool internal;
     bool ipv6;
+    bool guarded; /* the host takes nothing from it */
     json_t *options;
     uint64_t created_ns;
 };

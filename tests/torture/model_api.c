@@ -218,6 +218,9 @@ static void net_connect(struct call *c, const struct model_network *n)
     } else {
         if (!model_ours(k->labels) || !model_ours(n->labels))
             model_violate(c->m, "stranger %s is connected to %s", k->name, n->name);
+        if (model_runs(k) && !n->guarded &&
+            strcmp(model_label(k->labels, LABEL_ROLE), "agent") == 0)
+            model_violate(c->m, "%s is connected where the host listens", k->name);
         model_attach(k, n);
         model_answer_set(c->a, 200, "%s", "");
     }

@@ -31,7 +31,9 @@ static void container_create(struct call *c)
     json_t *nets = json_object_get(json_object_get(c->body, "NetworkingConfig"), "EndpointsConfig");
     const char *mode =
         json_string_value(json_object_get(json_object_get(c->body, "HostConfig"), "NetworkMode"));
-    if (!model_ours(labels) || !mode || !json_object_get(nets, mode)) {
+    bool guard = strcmp(model_label(labels, LABEL_ROLE), GUARD_ROLE) == 0;
+    bool placed = mode && (guard ? strcmp(mode, "host") == 0 : json_object_get(nets, mode) != NULL);
+    if (!model_ours(labels) || !placed) {
         model_violate(c->m, "container %s is made without labels or network", name);
         return;
     }
@@ -49,6 +51,7 @@ static void container_create(struct call *c)
         k->net_mode = xstrdup(mode);
         k->user = xstrdup_null(json_string_value(json_object_get(c->body, "User")));
         k->host = json_incref(json_object_get(c->body, "HostConfig"));
+        k->cmd = json_incref(json_object_get(c->body, "Cmd"));
         make_mounts(c, k);
         const char *id = NULL;
         json_t *v = NULL;
@@ -62,6 +65,22 @@ static void container_create(struct call *c)
         }
         model_answer_set(c->a, 201, "{\"Id\":\"%s\",\"Warnings\":[]}", k->id);
     }
+}
+
+/* At once, with its program or without. */
+static void guard_run(struct model *m, struct model_container *k)
+{
+    bool can = model_file(k, "bottler-guard") != NULL;
+    for (size_t i = 0; can && i < m->nets_len; i++) {
+        size_t at = 0;
+        const json_t *bridge = NULL;
+        json_array_foreach(k->cmd, at, bridge)
+        {
+            if (strcmp(m->nets[i]->bridge, json_string_value(bridge)) == 0)
+                m->nets[i]->guarded = true;
+        }
+    }
+    model_exit(m, k, can ? 0 : 127);
 }
 
 static void container_start(struct call *c, struct model_container *k)
@@ -80,9 +99,19 @@ static void container_start(struct call *c, struct model_container *k)
             return;
         }
     }
-    model_check_start(c->m, k);
-    model_run(c->m, k);
+    if (strcmp(model_label(k->labels, LABEL_ROLE), GUARD_ROLE) == 0) {
+        guard_run(c->m, k);
+    } else {
+        model_check_start(c->m, k);
+        model_run(c->m, k);
+    }
     call_ok(c);
+}
+
+/* What runs has ended by then: time isn't waited for here. */
+static void container_wait(struct call *c, const struct model_container *k)
+{
+    model_answer_set(c->a, 200, "{\"StatusCode\":%d}", k->exit_code);
 }
 
 static void container_kill(struct call *c, struct model_container *k)
@@ -279,6 +308,8 @@ static void container_verb(struct call *c, struct model_container *k, const char
         container_stop(c, k);
     else if (strcmp(verb, "kill") == 0)
         container_kill(c, k);
+    else if (strcmp(verb, "wait") == 0)
+        container_wait(c, k);
     else if (strcmp(verb, "pause") == 0)
         container_pause(c, k);
     else if (strcmp(verb, "update") == 0)

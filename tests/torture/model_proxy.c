@@ -280,6 +280,11 @@ void model_check_start(struct model *m, const struct model_container *c)
         model_violate(m, "%s is started without its files", c->name);
     if (role != ROLE_AGENT)
         return;
+    for (size_t i = 0; i < c->ends_len; i++) {
+        const struct model_network *n = model_find_net(m, c->ends[i].net_id);
+        if (n && !n->guarded)
+            model_violate(m, "%s is started where the host listens", c->name);
+    }
     for (size_t i = 0; i < m->expects_len; i++) {
         const struct model_expect *e = &m->expects[i];
         if (strcmp(e->bottle, bottle) != 0)

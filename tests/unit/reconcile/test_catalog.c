@@ -267,6 +267,35 @@ static void test_seed_then_gone(void **state)
     catalog_done(&c);
 }
 
+static char *no_red(void *ctx, const char *source)
+{
+    (void)ctx;
+    return strcmp(source, "/red") == 0 ? xstrdup("not the red one") : NULL;
+}
+
+/* Forbidden by the installation, which is told from a fault; the last good one is kept either way.
+ */
+static void test_forbidden(void **state)
+{
+    (void)state;
+    static const char forbidden[] = DOC("web", "img:2, mounts: [{source: /red, target: /r}]");
+    struct manifest_rules rules = {.mount_refusal = no_red};
+    struct manifest_input in = {.path = "a.yaml", .bytes = sv_of(forbidden)};
+    struct catalog c = {0};
+    file(&c, "a.yaml", DOC("web", "img:1"));
+    update(&c, manifest_load_under(&in, 1, &rules));
+    const struct catalog_entry *e = entry(&c, "web", ENTRY_REJECTED, "img:1");
+    assert_true(e->forbidden);
+    assert_non_null(strstr(e->message, "spec.agent.mounts[0].source: not the red one"));
+    file(&c, "a.yaml", WRONG("web"));
+    assert_false(entry(&c, "web", ENTRY_REJECTED, "img:1")->forbidden);
+    update(&c, manifest_load_under(&in, 1, &rules));
+    assert_true(entry(&c, "web", ENTRY_REJECTED, "img:1")->forbidden);
+    file(&c, "a.yaml", forbidden); /* the rule is no more */
+    assert_false(entry(&c, "web", ENTRY_ACCEPTED, "img:2")->forbidden);
+    catalog_done(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_rejected_keeps_last_good),
         cmocka_unit_test(test_never_good),
+        cmocka_unit_test(test_forbidden),
         cmocka_unit_test(test_unusable_file_holds),
         cmocka_unit_test(test_half_written),
         cmocka_unit_test(test_moved_and_broken_on_the_way),

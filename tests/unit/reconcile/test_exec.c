@@ -343,6 +343,66 @@ static void test_scan_of_this_run(void **state)
     }
 }
 
+/* Only a guard that has ended well closes the host; of another one the container stays, for its
+ * log. */
+static void test_guard(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        bool closes;
+    } rows[] = {
+        {"{\"StatusCode\":0}", true},
+        {"{\"StatusCode\":1}", false},
+        {"{\"StatusCode\":\"0\"}", false},
+        {"{}", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        int wait = step(
+            &r,
+            (struct step_init){.kind = STEP_GUARD_WAIT, .object = "bottler.demo.guard", .id = "g"});
+        int gone =
+            step(&r, (struct step_init){
+                         .kind = STEP_GUARD_REMOVE, .object = "bottler.demo.guard", .id = "g"});
+        plan_after(r.plan, gone, wait);
+        begin(&r);
+        next(&r);
+        assert_string_equal(r.q.path, "/containers/g/wait");
+        feed(&r, 200, rows[i].answer);
+        assert_int_equal(memory_guarded(&r.memory, "n-agent"), rows[i].closes);
+        assert_int_equal(memory_guarded(&r.memory, "n-chain"), rows[i].closes);
+        if (rows[i].closes)
+            next(&r);
+        else
+            failed(&r, ERR_UNAVAILABLE, "`docker logs bottler.demo.guard` says why");
+        tear_down(&r);
+    }
+}
+
+/* Nothing is started that the engine didn't make as asked; what it is like is remembered. */
+static void test_verify(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    int look = step(
+        &r,
+        (struct step_init){.kind = STEP_CTR_VERIFY, .role = ROLE_EGRESS, .object = "e", .id = "c"});
+    int start = step(
+        &r,
+        (struct step_init){.kind = STEP_CTR_START, .role = ROLE_EGRESS, .object = "e", .id = "c"});
+    plan_after(r.plan, start, look);
+    begin(&r);
+    next(&r);
+    feed(&r, 200, "{\"HostConfig\":{\"Privileged\":true,\"NetworkMode\":\"n\"}}");
+    failed(&r, ERR_INVALID, "it is not started: HostConfig.Privileged is true");
+    assert_int_equal(memory_seal(&r.memory, "c")->state, SEAL_BROKEN);
+    tear_down(&r);
+}
+
 /* What a proxy runs is unknown from the moment that a start or other files were asked for. */
 static void test_policy_is_unknown_once_asked(void **state)
 {
@@ -464,6 +524,8 @@ int main(void)
         cmocka_unit_test(test_own_clocks),
         cmocka_unit_test(test_scan_of_this_run),
         cmocka_unit_test(test_policy_is_unknown_once_asked),
+        cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_verify),
         cmocka_unit_test(test_confirm),
         cmocka_unit_test(test_no_confirmation),
         cmocka_unit_test(test_other_branches_go_on),

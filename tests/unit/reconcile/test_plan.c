@@ -243,6 +243,15 @@ static void know_seals(struct golden *g)
     }
 }
 
+/* The host is closed to every network that is there, unless "unguarded" says otherwise. */
+static void know_guards(struct golden *g)
+{
+    for (size_t i = 0; i < g->observed->networks_len; i++) {
+        if (!json_is_true(json_object_get(g->known, "unguarded")))
+            memory_put_guarded(&g->memory, g->observed->networks[i].id);
+    }
+}
+
 static void know_the_rest(struct golden *g)
 {
     const char *key = NULL;
@@ -299,6 +308,7 @@ static void load_known(struct golden *g)
     know_images(g);
     know_policies(g);
     know_seals(g);
+    know_guards(g);
     know_the_rest(g);
 }
 

@@ -101,6 +101,23 @@ $(B)/launch: sidecars/agent/launch.c spec/base/banned.h Makefile
 	$(Q)$(CC) $(LAUNCH_CFLAGS) $(LAUNCH_LDFLAGS) -o $@ $<
 $(B)/render/launcher.o: $(B)/launch
 $(B)/render/launcher.o: ALL_CFLAGS += -DBOTTLER_LAUNCH='"$(B)/launch"'
+# So does the guard,
+$(B)/guard: sidecars/guard/guard.c spec/base/banned.h Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LAUNCH_CFLAGS) $(LAUNCH_LDFLAGS) -o $@ $<
+$(B)/render/guard.o: $(B)/guard
+$(B)/render/guard.o: ALL_CFLAGS += -DBOTTLER_GUARD='"$(B)/guard"'
+# and attest's probe, as an archive whose bytes depend on nothing but its modules,
+PROBE := $(sort $(wildcard sidecars/probe/*.py))
+$(B)/probe.tar: $(PROBE) sidecars/probe Makefile
+	@mkdir -p $(@D)
+	$(Q)tar --format=ustar --owner=0 --group=0 --numeric-owner --mtime=@0 --mode=0644 \
+	  --transform='s,^,bottler-probe/,' -C sidecars/probe -cf $@ $(notdir $(PROBE))
+$(B)/render/probe_bundle.o: $(B)/probe.tar
+$(B)/render/probe_bundle.o: ALL_CFLAGS += -DBOTTLER_PROBE='"$(B)/probe.tar"'
+# and the program of doctor's trial.
+$(B)/render/doctor_trial.o: sidecars/doctor/trial.py
+$(B)/render/doctor_trial.o: ALL_CFLAGS += -DBOTTLER_TRIAL='"sidecars/doctor/trial.py"'
 
 define layer_rule
 $(B)/lib$(1).a: $(call obj,$(SRC_$(1)))
@@ -140,17 +157,19 @@ FUZZ_CORPUS = $(wildcard tests/fuzz/corpus/$(patsubst fuzz_%,%,$(notdir $(1))))
 
 # ---- checks --------------------------------------------------------------------------------------
 # `make check` is every test there is; check-unit only those that need neither root nor an engine.
-.PHONY: check check-unit check-e2e images demo
+.PHONY: check check-unit check-e2e images demo bench
 check: build/bottler $(UNIT_BIN) $(FUZZ_BIN) images
-	@MODE=$(MODE) tests/run unit:$(B) fuzz:$(B) egress e2e:$(B)/bottler
+	@MODE=$(MODE) tests/run unit:$(B) fuzz:$(B) egress probe e2e:$(B)/bottler
 check-unit: build/bottler $(UNIT_BIN) $(FUZZ_BIN)
-	@MODE=$(MODE) tests/run unit:$(B) fuzz:$(B) egress
+	@MODE=$(MODE) tests/run unit:$(B) fuzz:$(B) egress probe
 check-e2e: build/bottler images
 	@MODE=$(MODE) tests/run e2e:$(B)/bottler
 images:
 	@RIG_PIPELOCK_OPTIONAL=1 tests/rig/images.sh
 demo: build/bottler
 	@BOTTLER=$(B)/bottler tests/rig/demo.sh
+bench: build/bottler
+	@BOTTLER=$(B)/bottler tests/bench/run.sh
 
 .PHONY: lint format
 C_FILES := $(wildcard */*.c */*.h sidecars/*/*.c spec/base/*.c spec/base/*.h tests/*/*.c tests/*/*.h tests/unit/*/*.c tests/unit/*/*.h)
@@ -176,6 +195,7 @@ help:
 	@echo "make            build build/bottler                make install PREFIX= DESTDIR="
 	@echo "make demo       a bottle's life on a private engine   make check      every test"
 	@echo "make check-unit tests without an engine          make lint       formatters and linters"
+	@echo "make bench      what the chain costs, 10 minutes (docs/bench.md)"
 	@echo "make deps       install what all of these need   MODE=release|debug|asan|clang  WERROR=1  V=1"
 
 .PRECIOUS: $(B)/%.o

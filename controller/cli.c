@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/cli.h"
 
+#include "controller/attestor.h"
 #include "reconcile/pool.h"
 #include "spec/base/err.h"
+#include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
 #include <argp.h>
@@ -12,17 +14,21 @@
 
 const struct verb cli_verbs[] = {
     {"run", "--manifests DIR [--manifests DIR…] --state DIR",
-     "keep the engine as the manifests say", "mseSiuaUIo1", verb_run},
-    {"validate", "FILE|DIR…", "check manifests offline; every error of every file", "o",
+     "keep the engine as the manifests say", "mseSiuaUPIoR1", verb_run},
+    {"validate", "FILE|DIR…", "check manifests offline; every error of every file", "oP",
      verb_validate},
     {"render", "pipelock|routes|all FILE [--bottle NAME]",
-     "print what the proxies would read, offline", "b", verb_render},
+     "print what the proxies would read, offline", "bP", verb_render},
     {"explain", "[FIELD]", "what a field of the manifest means", "", verb_explain},
     {"schema", "", "JSON Schema of the manifest, for editors", "", verb_schema},
-    {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUIo",
+    {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUPIo",
      verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
     {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
+    {"doctor", "", "what this engine can and can't isolate, and what bottler does about it", "eaIo",
+     verb_doctor},
+    {"attest", "NAME…|--all", "prove that bottles are sealed, by attempts from inside them",
+     "eiAOtWTIo", verb_attest},
     {"images", "build", "build the images of the sidecars on the engine", "ecIB", verb_images},
     {0},
 };
@@ -52,14 +58,25 @@ static const struct option_row option_rows[] = {
      "where bottles' networks take their /28 from; default " POOL_DEFAULT},
     {'U', KEY_LONG + 'U', "upstream-ca", "FILE",
      "further roots that both proxies trust for upstreams (PEM)"},
+    {'P', KEY_LONG + 'P', "policy", "FILE", "what no manifest may go beyond, see docs/policy.md"},
     {'I', KEY_LONG + 'I', "image", "ROLE=REF", "another image for a sidecar: pipelock, egress"},
     {'o', 'o', "output", "FORM", "table, wide, json or name"},
     {'1', KEY_LONG + '1', "once", NULL, "converge, then end: 0 when every bottle is Ready, else 1"},
+    {'R', KEY_LONG + 'R', "attest", "INTERVAL",
+     "attest every bottle that often (90s, 10m, 1h); what gets out is quarantined"},
     {'b', 'b', "bottle", "NAME", "which bottle of the file"},
     {'w', 'w', "watch", NULL, "print again whenever something changes"},
     {'H', KEY_LONG + 'H', "no-headers", NULL, "without the first line of the table"},
     {'B', KEY_LONG + 'B', "base", "REF",
      "image to build on instead of the one that the Dockerfile names"},
+    {'A', KEY_LONG + 'A', "all", NULL, "every bottle of the instance"},
+    {'O', KEY_LONG + 'O', "only", "GLOB",
+     "only attempts whose id matches; may be given several times"},
+    {'t', KEY_LONG + 't', "target", "ADDR[:PORT][/udp]",
+     "a further address that must not be reached; may be given several times"},
+    {'W', KEY_LONG + 'W', "no-wide", NULL,
+     "attempt no addresses of the world (metadata services, public resolvers)"},
+    {'T', KEY_LONG + 'T', "timeout", "SECONDS", "for each bottle; default 300"},
     {'c', KEY_LONG + 'c', "context", "DIR", "directory that holds the sidecars' build contexts"},
 };
 enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
@@ -112,6 +129,21 @@ static bool instance_ok(const char *s)
     return n > 0 && n <= 20 && !s[n] && s[0] != '-' && s[n - 1] != '-';
 }
 
+static bool parse_interval(const char *text, unsigned *ret_s)
+{
+    size_t n = strspn(text, "0123456789");
+    int64_t count = 0;
+    int64_t unit = strcmp(text + n, "s") == 0   ? 1
+                   : strcmp(text + n, "m") == 0 ? 60
+                   : strcmp(text + n, "h") == 0 ? 3600
+                                                : 0;
+    enum { DAY_S = 24 * 3600 };
+    if (!unit || !num_parse((struct sv){text, n}, 1, DAY_S, &count))
+        return false;
+    *ret_s = (unsigned)(count * unit);
+    return count * unit >= ATTEST_INTERVAL_MIN_S && count * unit <= DAY_S;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *cli = state->input;
@@ -144,6 +176,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_LONG + 'U':
         cli->upstream_ca = arg;
         return 0;
+    case KEY_LONG + 'P':
+        cli->policy = arg;
+        return 0;
     case KEY_LONG + 'I':
         set_image(cli, arg, state);
         return 0;
@@ -152,6 +187,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_LONG + '1':
         cli->once = true;
+        return 0;
+    case KEY_LONG + 'R':
+        if (!parse_interval(arg, &cli->attest_s))
+            argp_error(state,
+                       "--attest '%s': expected seconds, minutes or hours such as 90s, 10m or 1h, "
+                       "from %ds to 24h",
+                       arg, ATTEST_INTERVAL_MIN_S);
         return 0;
     case 'b':
         cli->bottle = arg;
@@ -167,6 +209,21 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_LONG + 'B':
         cli->base = arg;
+        return 0;
+    case KEY_LONG + 'A':
+        cli->all = true;
+        return 0;
+    case KEY_LONG + 'O':
+        str_list_add(&cli->only, arg);
+        return 0;
+    case KEY_LONG + 't':
+        str_list_add(&cli->targets, arg);
+        return 0;
+    case KEY_LONG + 'W':
+        cli->no_wide = true;
+        return 0;
+    case KEY_LONG + 'T':
+        cli->timeout = arg;
         return 0;
     case ARGP_KEY_ARG:
         str_list_add(&cli->args, arg);
@@ -276,6 +333,8 @@ static int run_verb(const struct verb *v, int argc, char **argv)
     }
     str_list_done(&cli.args);
     str_list_done(&cli.manifests);
+    str_list_done(&cli.only);
+    str_list_done(&cli.targets);
     for (int r = 0; r < ROLE_COUNT; r++)
         free(cli.image[r]);
     free(cli.socket_default);

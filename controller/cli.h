@@ -24,12 +24,14 @@ enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_NAME };
 struct cli {
     struct str_list args; /* after the options */
     struct str_list manifests;
-    const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *bottle, *base,
-        *context;
+    struct str_list only, targets; /* of attest */
+    const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *policy, *bottle,
+        *base, *context, *timeout;
     char *image[ROLE_COUNT]; /* owned */
+    unsigned attest_s;       /* 0: not asked for */
     char *socket_default;    /* owned */
     enum output output;
-    bool once, watch, no_headers;
+    bool once, watch, no_headers, all, no_wide;
 };
 
 struct verb {
@@ -60,5 +62,7 @@ int verb_plan(const struct cli *cli);
 int verb_get(const struct cli *cli);
 int verb_events(const struct cli *cli);
 int verb_images(const struct cli *cli);
+int verb_attest(const struct cli *cli);
+int verb_doctor(const struct cli *cli);
 
 #endif

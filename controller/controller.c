@@ -2,6 +2,7 @@
 #include "controller/controller.h"
 
 #include "controller/log.h"
+#include "reconcile/doctor.h"
 #include "spec/base/xalloc.h"
 
 #include <errno.h>
@@ -13,7 +14,10 @@
 #include <sys/stat.h>
 
 #define RESYNC_US (30 * UINT64_C(1000000))
-enum { UPSTREAM_CA_MAX = 1024 * 1024 };
+enum {
+    UPSTREAM_CA_MAX = 1024 * 1024,
+    EXIT_CODE_REFUSED = 4, /* EXIT_REFUSED of cli.h */
+};
 
 uint64_t now_ns(const struct controller *c)
 {
@@ -73,7 +77,7 @@ static bool in_flight(const struct controller *c)
 
 static void maybe_end(struct controller *c)
 {
-    if (c->stopping && !in_flight(c))
+    if (c->stopping && !in_flight(c) && !attestor_busy(c->attestor))
         (void)sd_event_exit(c->loop, c->exit_code);
     else if (!c->stopping && c->opt.mode != MODE_RUN && all_settled(c))
         controller_stop(c, verdict(c));
@@ -128,6 +132,7 @@ static int on_wake(sd_event_source *s, uint64_t usec, void *ctx)
         observe(c);
     if (next)
         wake_at(c, next);
+    attestor_look(c->attestor);
     maybe_end(c);
     return 0;
 }
@@ -163,6 +168,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
            si->ssi_signo);
     for (size_t i = 0; i < c->workers_len; i++)
         flights_cancel(c->workers[i], true);
+    attestor_stop(c->attestor);
     controller_stop(c, c->opt.mode == MODE_RUN ? 0 : 1);
     return 0;
 }
@@ -181,11 +187,21 @@ static void retry_connection(struct controller *c, const struct err *why)
 {
     c->connect_failures++;
     uint64_t delay = backoff_delay_ns(c->connect_failures, &c->prng);
-    if ((c->connect_failures & (c->connect_failures - 1)) == 0)
-        log_at(LOG_ERROR, "engine: %s, retrying in %.1fs", err_message(why),
-               (double)delay / (double)NS_PER_S);
+    journal_add(c->journal, NULL, JOURNAL_WARNING, "EngineUnreachable",
+                xasprintf("%s, retrying", err_message(why)));
     (void)sd_event_source_set_time_relative(c->retry, delay / 1000);
     (void)sd_event_source_set_enabled(c->retry, SD_EVENT_ONESHOT);
+}
+
+/* An engine that can't seal a bottle gets none; `doctor` says more. */
+static struct err *refuse_engine(const struct engine_info *info)
+{
+    struct doctor_facts facts;
+    doctor_facts_init(&facts);
+    doctor_facts_read(&facts, info->version_answer, info->info_answer);
+    struct err *e = doctor_refusal(&facts);
+    doctor_facts_done(&facts);
+    return e;
 }
 
 static void on_connected(void *ctx, const struct err *error, const struct engine_info *info)
@@ -203,11 +219,20 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
         retry_connection(c, error);
         return;
     }
+    AUTO_ERR refusal = refuse_engine(info);
+    if (refusal) {
+        journal_add(c->journal, NULL, JOURNAL_WARNING, "EngineRefused",
+                    xstrdup(err_message(refusal)));
+        controller_stop(c, EXIT_CODE_REFUSED);
+        return;
+    }
     c->connected = true;
     c->caps = engine_caps(c->engine);
+    rules_engine(c, info->root_dir);
     /* What happened while nobody listened is looked up, not guessed. */
     memory_keep_policies(&c->memory, &(const struct str_list){0});
     memory_keep_containers(&c->memory, &(const struct str_list){0});
+    memory_forget_guards(&c->memory);
     journal_add(
         c->journal, NULL, JOURNAL_NORMAL, "EngineConnected",
         xasprintf("engine %s, API 1.%d, %s", info->server_version, info->api_minor, info->arch));
@@ -234,8 +259,6 @@ void engine_lost(struct controller *c, const struct err *why)
 {
     if (c->connecting || c->stopping)
         return;
-    if (c->connected)
-        journal_add(c->journal, NULL, JOURNAL_WARNING, "EngineLost", xstrdup(err_message(why)));
     c->connected = false;
     engine_cancel(c->engine, c->events_id);
     c->events_id = 0;
@@ -330,7 +353,9 @@ static struct err *open_all(struct controller *c)
     TRY(pool_parse(c->opt.address_pool, &c->pool));
     TRY(read_upstream_ca(c));
     TRY(endpoint_resolve(c->opt.engine, &at));
-    struct err *e = open_loop(c);
+    struct err *e = rules_open(c, &at);
+    if (!e)
+        e = open_loop(c);
     if (!e)
         e = (c->opt.mode == MODE_PLAN ? state_peek : state_open)(c->opt.state_dir, c->opt.instance,
                                                                  &c->state);
@@ -341,16 +366,22 @@ static struct err *open_all(struct controller *c)
     endpoint_done(&at);
     if (!e && c->opt.socket && c->opt.mode == MODE_RUN)
         e = api_server_new(c->loop, c->opt.socket, report_handle, c, &c->api);
+    if (!e && c->opt.mode == MODE_RUN)
+        e = attestor_open(c, c->opt.attest_s, &c->attestor);
     if (!e)
         e = open_watches(c);
+    if (!e)
+        e = rules_watch(c);
     return e;
 }
 
 static void close_all(struct controller *c)
 {
     c->api = api_server_free(c->api);
+    c->attestor = attestor_free(c->attestor);
     watch_free(c->watch);
     watch_free(c->secrets_watch);
+    rules_free(c->rules);
     observe_abort(c);
     while (c->workers_len)
         worker_free(c->workers[--c->workers_len]);

@@ -11,8 +11,10 @@
 #define BOTTLER_CONTROLLER_CONTROLLER_H
 
 #include "controller/api.h"
+#include "controller/attestor.h"
 #include "controller/engine.h"
 #include "controller/journal.h"
+#include "controller/rules.h"
 #include "controller/secrets.h"
 #include "controller/state.h"
 #include "controller/watch.h"
@@ -41,7 +43,9 @@ struct controller_options {
     const char *socket;
     const char *address_pool;
     const char *upstream_ca_file;
+    const char *policy_file;
     const char *image[ROLE_COUNT];
+    unsigned attest_s; /* between two attestations of a bottle; 0: none without need */
 };
 
 /* How often we have ourselves written into a running proxy, or signalled it. */
@@ -69,12 +73,14 @@ struct worker {
     char *problem;
     char *secrets_problem;
     char *unsupported;
+    char *forbidden;         /* why the installation's rules don't let it run; NULL: they do */
     char *quarantine;        /* why the agent may not run; NULL: it may */
     const char *open_reason; /* what opens the bottle, of the last look; NULL: nothing */
     char *open_text;
     bool interrupted;       /* what is under way gives way to making the bottle safe */
     uint64_t ended_ns;      /* when its last requests had ended */
     struct own_deeds deeds; /* whose events are still to come */
+    struct attested attested;
     struct conditions conditions;
 };
 
@@ -86,7 +92,9 @@ struct controller {
     struct watch *watch;
     struct watch *secrets_watch;
     struct api_server *api;
+    struct attestor *attestor;
     struct journal *journal; /* what has happened, for `events` */
+    struct rules *rules;     /* what the installation forbids */
     sd_event_source *wake;   /* for the nearest not_before_ns */
     sd_event_source *resync; /* everything, every RESYNC */
     sd_event_source *retry;  /* of the connection */

@@ -23,6 +23,7 @@
 #include "spec/base/err.h"
 #include "spec/base/str.h"
 
+#include <jansson.h>
 #include <systemd/sd-event.h>
 
 struct engine;
@@ -126,6 +127,8 @@ struct engine_info {
     char *arch;           /* Go's word: "amd64" */
     char *os;
     struct str_list runtimes; /* sorted names */
+    char *default_runtime;    /* "" when it didn't say */
+    char *root_dir;           /* where it keeps its data, on its own host */
     bool rootless;
     bool has_runsc;
     bool containerd_store;
@@ -134,6 +137,7 @@ struct engine_info {
     int cpus;
     /* The daemon's clock, Unix seconds, for `since` of /events; 0 when it didn't say. */
     int64_t time;
+    json_t *version_answer, *info_answer; /* whole */
 };
 typedef void engine_connected_fn(void *ctx, const struct err *error,
                                  const struct engine_info *info);

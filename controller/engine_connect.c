@@ -26,7 +26,11 @@ void engine_info_done(struct engine_info *i)
     free(i->driver);
     free(i->arch);
     free(i->os);
+    free(i->default_runtime);
+    free(i->root_dir);
     str_list_done(&i->runtimes);
+    json_decref(i->version_answer);
+    json_decref(i->info_answer);
     *i = (struct engine_info){0};
 }
 
@@ -160,6 +164,8 @@ static void read_info(struct engine_info *i, const json_t *info)
     for (void *at = json_object_iter(runtimes); at; at = json_object_iter_next(runtimes, at))
         str_list_add(&i->runtimes, json_object_iter_key(at));
     str_list_sort_unique(&i->runtimes);
+    i->default_runtime = text_of(info, "DefaultRuntime");
+    i->root_dir = text_of(info, "DockerRootDir");
     i->has_runsc = str_list_has(&i->runtimes, "runsc");
     i->rootless = list_mentions(json_object_get(info, "SecurityOptions"), "name=rootless");
     i->containerd_store = uses_containerd_store(json_object_get(info, "DriverStatus"));
@@ -176,7 +182,7 @@ static void on_info(void *ctx, const struct engine_response *r)
     struct err *error = parse_object(c, r, "reading the engine's /info", &info);
     if (!error) {
         read_info(&c->info, info);
-        json_decref(info);
+        c->info.info_answer = info;
         if (strcmp(c->info.os, "linux") != 0)
             error =
                 err_new(ERR_DENIED, "the engine at %s runs '%s' containers; bottler needs linux",
@@ -219,7 +225,7 @@ static void on_version(void *ctx, const struct engine_response *r)
     struct err *error = parse_object(c, r, "reading the engine's /version", &version);
     if (!error) {
         error = negotiate(c, version);
-        json_decref(version);
+        c->info.version_answer = version;
     }
     if (error) {
         end(c, error);
@@ -269,5 +275,7 @@ struct engine_caps engine_caps(const struct engine *e)
         .icc_off_works = i->icc_off_works,
         .arch = i->arch,
         .has_runsc = i->has_runsc,
+        .runtimes = &i->runtimes,
+        .default_runtime = i->default_runtime,
     };
 }

@@ -84,7 +84,8 @@ void manifests_load(struct controller *c)
     c->manifests_error = NULL;
     struct manifest_input *inputs = NULL;
     file_listing_inputs(&files, &inputs);
-    struct manifest_set *set = manifest_load(inputs, files.len);
+    struct manifest_rules rules = rules_of_manifests(c->rules);
+    struct manifest_set *set = manifest_load_under(inputs, files.len, &rules);
     note_findings(c, set);
     catalog_update(&c->catalog, set);
     c->doubtful_files = false;

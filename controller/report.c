@@ -43,10 +43,11 @@ json_t *report_bottle(const struct worker *w)
 {
     struct status_input in;
     worker_input(w, &in);
-    json_t *status = XNN(json_pack(
-        "{s:I, s:o, s:o, s:o, s:o}", "observedGeneration", (json_int_t)w->generation, "conditions",
-        conditions_json(&w->conditions), "components", components_json(&in, &w->c->memory),
-        "networks", networks_json(&in), "nextRetryAt", retry_time(w)));
+    json_t *status = XNN(
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "observedGeneration", (json_int_t)w->generation,
+                  "conditions", conditions_json(&w->conditions), "components",
+                  components_json(&in, &w->c->memory), "networks", networks_json(&in),
+                  "nextRetryAt", retry_time(w), "attest", attested_json(&w->attested)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "Bottle",
                          "metadata", metadata(w, in.entry), "status", status));
 }
@@ -56,12 +57,12 @@ json_t *report_bottles(const struct controller *c)
     json_t *items = XNN(json_array());
     for (size_t i = 0; i < c->workers_len; i++)
         json_array_append_new(items, report_bottle(c->workers[i]));
-    json_t *health =
-        XNN(json_pack("{s:b, s:b, s:s?, s:s?, s:I, s:I}", "engineConnected", c->connected,
-                      "manifestsKnown", c->manifests_known, "problem", c->manifests_error,
-                      "watchProblem", c->watch ? watch_problem(c->watch) : NULL, "mutatingRequests",
-                      (json_int_t)(c->engine ? engine_mutations(c->engine) : 0), "lastEvent",
-                      (json_int_t)journal_last(c->journal)));
+    json_t *health = XNN(json_pack(
+        "{s:b, s:b, s:s?, s:s?, s:s?, s:I, s:I}", "engineConnected", c->connected, "manifestsKnown",
+        c->manifests_known, "problem", c->manifests_error, "watchProblem",
+        c->watch ? watch_problem(c->watch) : NULL, "policyProblem", rules_problem(c->rules),
+        "mutatingRequests", (json_int_t)(c->engine ? engine_mutations(c->engine) : 0), "lastEvent",
+        (json_int_t)journal_last(c->journal)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
                          "items", items, "controller", health));
 }

@@ -5,7 +5,7 @@
  * key, and per bottle its uid, its two CAs and its last good manifest.
  *
  *   lock  installation  hash.key
- * bottles/<name>/{uid,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml}
+ * bottles/<name>/{uid,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,quarantine}
  *
  * A record is made under another name and renamed into place whole, and renamed away before it is
  * wiped: after any crash it is all there or not there, and what is left over is wiped by the next
@@ -27,6 +27,7 @@
 enum {
     STATE_CA_DAYS = 3650,
     STATE_MANIFEST_MAX = 4 * 1024 * 1024,
+    STATE_QUARANTINE_MAX = 4096,
 };
 
 struct state;
@@ -65,6 +66,12 @@ struct err *state_load_manifest(struct state *s, const char *name, char **ret, s
 /* NOT_FOUND when the bottle has no record (state_bottle() first). Writes nothing when the text is
  * the stored one. */
 struct err *state_store_manifest(struct state *s, const char *name, struct sv text) ERR_NODISCARD;
+/* Why the bottle's agent may not run, NULL when nothing says so. A later reader sees the whole text
+ * or none of it. */
+struct err *state_load_quarantine(struct state *s, const char *name, char **ret) ERR_NODISCARD;
+/* NULL: it may run. */
+struct err *state_store_quarantine(struct state *s, const char *name, const char *text)
+    ERR_NODISCARD;
 /* Names under bottles/, sorted. */
 struct err *state_list(struct state *s, struct str_list *ret) ERR_NODISCARD;
 /* Overwrites the keys and removes a bottle's record. Fine when there is none. */

@@ -233,6 +233,42 @@ struct err *state_store_manifest(struct state *s, const char *name, struct sv te
     return is_stored(&d, text) ? NULL : sdir_write(&d, "manifest.yaml", text);
 }
 
+/* ---- quarantine ----------------------------------------------------------------------------- */
+
+struct err *state_load_quarantine(struct state *s, const char *name, char **ret)
+{
+    *ret = NULL;
+    if (s->peek && s->bottles_fd < 0)
+        return NULL;
+    AUTO_CLOSE fd = -1;
+    struct err *e = open_record(s, name, &fd);
+    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
+    AUTO_FREE char *text = NULL;
+    size_t n = 0;
+    if (!e)
+        e = sdir_read(&(struct sdir){fd, where}, "quarantine", STATE_QUARANTINE_MAX, &text, &n);
+    if (e && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "nothing was ever said");
+        return NULL;
+    }
+    TRY(e);
+    if (n)
+        *ret = TAKE_PTR(text);
+    return NULL;
+}
+
+/* An empty file says that it may run: nothing has to be removed for good in one step. */
+struct err *state_store_quarantine(struct state *s, const char *name, const char *text)
+{
+    AUTO_CLOSE fd = -1;
+    TRY(open_record(s, name, &fd));
+    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
+    struct sv bytes = sv_of(text ? text : "");
+    if (bytes.n > STATE_QUARANTINE_MAX)
+        bytes.n = STATE_QUARANTINE_MAX;
+    return sdir_write(&(struct sdir){fd, where}, "quarantine", bytes);
+}
+
 /* ---- all records ---------------------------------------------------------------------------- */
 
 struct err *state_list(struct state *s, struct str_list *ret)

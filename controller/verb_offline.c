@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs that need neither an engine nor a controller: validate, render, explain, schema. */
 #include "controller/cli.h"
+#include "controller/rules.h"
 #include "controller/watch.h"
 #include "render/routeset.h"
 #include "spec/base/err.h"
@@ -13,13 +14,33 @@
 
 enum { TEXT_MAX = 64 << 20 };
 
-static struct err *load(const struct str_list *paths, struct manifest_set **ret)
+static struct err *load_policy(const char *path, struct policy **ret)
+{
+    struct str findings;
+    str_init(&findings, TEXT_MAX);
+    struct err *e = path ? policy_read(path, true, &findings, NULL, ret) : NULL;
+    (void)fputs(findings.p, stderr);
+    str_done(&findings);
+    return e;
+}
+
+/* Under the policy, when there is one. Its own findings go to stderr: they aren't the manifests'.
+ */
+static struct err *load(const struct cli *cli, const struct str_list *paths,
+                        struct manifest_set **ret)
 {
     struct file_listing files = {0};
-    TRY(files_read(paths, &files));
+    struct policy *policy = NULL;
+    TRY(load_policy(cli->policy, &policy));
+    struct err *e = files_read(paths, &files);
+    if (e) {
+        policy_free(policy);
+        return e;
+    }
     struct manifest_input *inputs = NULL;
     file_listing_inputs(&files, &inputs);
-    *ret = manifest_load(inputs, files.len);
+    *ret = manifest_load_under(inputs, files.len, &(struct manifest_rules){.policy = policy});
+    policy_free(policy);
     free(inputs);
     file_listing_done(&files);
     return NULL;
@@ -38,7 +59,7 @@ int verb_validate(const struct cli *cli)
         return cli_fail(err_new(ERR_INVALID, "validate what? give files or directories"),
                         EXIT_USAGE);
     struct manifest_set *set = NULL;
-    struct err *e = load(&cli->args, &set);
+    struct err *e = load(cli, &cli->args, &set);
     if (e)
         return cli_fail(e, EXIT_USAGE);
     struct diag_list all = {0};
@@ -137,7 +158,7 @@ int verb_render(const struct cli *cli)
     struct str_list file = {0};
     str_list_add(&file, cli->args.items[1]);
     struct manifest_set *set = NULL;
-    struct err *e = load(&file, &set);
+    struct err *e = load(cli, &file, &set);
     str_list_done(&file);
     if (e)
         return cli_fail(e, EXIT_USAGE);

@@ -22,7 +22,8 @@ static struct err *options_of(const struct cli *cli, struct controller_options *
                                        .instance = cli->instance,
                                        .socket = cli->socket ? cli->socket : cli->socket_default,
                                        .address_pool = cli->pool,
-                                       .upstream_ca_file = cli->upstream_ca};
+                                       .upstream_ca_file = cli->upstream_ca,
+                                       .policy_file = cli->policy};
     for (int r = 0; r < ROLE_COUNT; r++)
         ret->image[r] = cli->image[r];
     return NULL;
@@ -34,7 +35,12 @@ int verb_run(const struct cli *cli)
     struct err *e = options_of(cli, &opt);
     if (e)
         return cli_fail(e, EXIT_USAGE);
+    if (cli->once && cli->attest_s)
+        return cli_fail(err_new(ERR_INVALID, "--attest needs a controller that goes on: expected "
+                                             "no --once; see also `bottler attest`"),
+                        EXIT_USAGE);
     opt.mode = cli->once ? MODE_ONCE : MODE_RUN;
+    opt.attest_s = cli->attest_s;
     int code = EXIT_USAGE;
     e = controller_run(&opt, &code);
     return e ? cli_fail(e, EXIT_USAGE) : code;

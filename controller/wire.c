@@ -96,8 +96,6 @@ static bool on_line(void *ctx, int stream, struct sv line)
 /* The engine tells of it as it tells of everybody's. */
 static void note_deed(struct worker *w, const struct step *s)
 {
-    if (!s->id)
-        return; /* nobody has seen that container yet */
     if (s->kind == STEP_CTR_UPLOAD)
         w->deeds.uploads[s->role]++;
     if (s->kind == STEP_CTR_SIGNAL || s->kind == STEP_CTR_REMOVE || s->kind == STEP_CTR_STOP)

@@ -48,6 +48,8 @@ void worker_free(struct worker *w)
     free(w->secrets_problem);
     free(w->unsupported);
     free(w->quarantine);
+    attested_done(&w->attested);
+    free(w->forbidden);
     free(w->open_text);
     free(w->name);
     free(w);
@@ -101,8 +103,22 @@ static struct err *identify(struct worker *w, const struct bottle *b)
         return NULL;
     const char *hint = uid_on_engine(w);
     TRY(state_bottle(w->c->state, w->name, hint ? hint : b->uid, &w->identity));
+    struct err *e = state_load_quarantine(w->c->state, w->name, &w->quarantine);
+    if (e)
+        bottle_state_done(&w->identity);
+    TRY(e);
     w->have_identity = true;
     return NULL;
+}
+
+/* What may not run isn't even begun. One that stands already is kept up, with its agent held. */
+static struct err *check_rules(const struct worker *w, const struct bottle *b)
+{
+    struct bottle_view v;
+    bottle_view(w->c->observed, &w->c->memory, w->name, &v);
+    if (w->forbidden && !v.roles[ROLE_AGENT].container)
+        return err_new(ERR_INVALID, "%s", w->forbidden);
+    return rules_refuse(w->c, b);
 }
 
 static struct err *render(struct worker *w, const struct bottle *b, struct desired **ret)
@@ -112,6 +128,7 @@ static struct err *render(struct worker *w, const struct bottle *b, struct desir
     struct render_settings s = {.instance = c->opt.instance,
                                 .installation = state_installation(c->state),
                                 .upstream_ca = {c->upstream_ca, c->upstream_ca_n},
+                                .auto_runtime = rules_auto_runtime(c),
                                 .hash_key = state_hash_key(c->state)};
     memcpy(s.image, c->opt.image, sizeof(s.image));
     struct secret_set secrets = {0};
@@ -129,7 +146,9 @@ static struct err *render(struct worker *w, const struct bottle *b, struct desir
                                .egress_ca_key = sv_of(w->identity.egress_ca_key),
                                .pipelock_ca_cert = sv_of(w->identity.pipelock_ca_cert),
                                .pipelock_ca_key = sv_of(w->identity.pipelock_ca_key)};
-    struct err *e = desired_render(b, &s, &in, ret);
+    struct err *e = check_rules(w, b);
+    if (!e)
+        e = desired_render(b, &s, &in, ret);
     secret_set_done(&secrets);
     set_text(&w->unsupported, e ? err_message(e) : NULL);
     return e;
@@ -160,7 +179,7 @@ static struct diff_input diff_input_of(const struct worker *w, const struct desi
                                .memory = &c->memory,
                                .pool = &c->pool,
                                .caps = &c->caps,
-                               .quarantine = w->quarantine,
+                               .quarantine = w->forbidden ? w->forbidden : w->quarantine,
                                .now_ns = now_ns(c)};
 }
 
@@ -243,6 +262,7 @@ static void bury(struct worker *w)
         memory_forget_restart(&c->memory, name);
     }
     catalog_drop(&c->catalog, w->name);
+    attestor_forget(c->attestor, w->name);
     worker_drop(w);
     wake_held(c);
     report_changed(c);
@@ -308,12 +328,15 @@ static bool look(struct worker *w, struct desired **ret)
         bool doubtful = any ? any->state != ENTRY_GONE : c->doubtful_files;
         set_text(&w->secrets_problem, NULL);
         set_text(&w->unsupported, NULL);
+        set_text(&w->forbidden, NULL);
         return c->manifests_known && !c->manifests_error && !doubtful;
     }
     if (e->generation != w->generation) {
         forget_failures(w);
         w->generation = e->generation;
     }
+    free(w->forbidden);
+    w->forbidden = rules_forbid(c, e->bottle);
     AUTO_ERR fault = render(w, e->bottle, ret);
     manifests_keep(c, catalog_find(&c->catalog, w->name));
     if (fault && !w->secrets_problem && !w->unsupported)

@@ -233,8 +233,9 @@ static void body_host(const struct part *p, json_t *host)
     if (a->mounts_len)
         json_put(host, "Mounts", body_mounts(p));
     /* "auto" is decided when the engine is known: docker_container_body(). */
-    if (strcmp(a->runtime, "auto") != 0)
-        json_put_text(host, "Runtime", a->runtime);
+    const char *runtime = strcmp(a->runtime, "auto") == 0 ? p->s->auto_runtime : a->runtime;
+    if (runtime)
+        json_put_text(host, "Runtime", runtime);
 }
 
 static void body(const struct part *p, struct desired_container *c)

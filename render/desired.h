@@ -22,6 +22,9 @@ struct render_settings {
     const char *image[ROLE_COUNT]; /* per sidecar role; NULL: role_info()->image */
     struct sv upstream_ca;         /* PEM of further roots; empty: none */
     const uint8_t *hash_key;       /* HASH_KEY_BYTES */
+    /* What runtime `auto` is to be, where more than one would do but not all; NULL: the engine's
+     * choice. Not in the spec hash: an agent that runs in it already stays. */
+    const char *auto_runtime;
 };
 
 /* What is secret or minted, per bottle. Borrowed. */

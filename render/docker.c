@@ -199,6 +199,34 @@ static struct err *check_image(const struct desired_container *c, const struct i
     return NULL;
 }
 
+const char *docker_runtime(const char *runtime, const struct engine_caps *caps)
+{
+    if (strcmp(runtime, "auto") != 0)
+        return runtime;
+    if (caps->has_runsc)
+        return "runsc";
+    return caps->default_runtime && caps->default_runtime[0] ? caps->default_runtime : NULL;
+}
+
+struct err *docker_check_runtime(const char *runtime, const struct engine_caps *caps)
+{
+    static const char shim[] = "io.containerd.";
+    enum { LIST_MAX = 4096 };
+    const struct str_list *known = caps->runtimes;
+    if (strcmp(runtime, "auto") == 0 || strncmp(runtime, shim, strlen(shim)) == 0)
+        return NULL;
+    if (!known || !known->len || str_list_has(known, runtime))
+        return NULL;
+    struct str list;
+    str_init(&list, LIST_MAX);
+    for (size_t i = 0; i < known->len; i++)
+        str_addf(&list, "%s%s", i ? ", " : "", known->items[i]);
+    struct err *e = err_new(ERR_INVALID, "agent.runtime: '%s' is not on the engine; it has: %s",
+                            runtime, list.p);
+    str_done(&list);
+    return e;
+}
+
 static json_t *endpoints(const struct role_info *info, const char *const net_ids[NET_COUNT],
                          const struct engine_caps *caps)
 {
@@ -230,6 +258,9 @@ struct err *docker_container_body(const struct desired_container *c, const struc
     TRY(check_image(c, image, caps));
     AUTO(decrefp) json_t *body = XNN(json_deep_copy(c->body));
     json_t *host = json_object_get(body, "HostConfig");
+    const char *runtime = json_string_value(json_object_get(host, "Runtime"));
+    if (runtime)
+        TRY(docker_check_runtime(runtime, caps));
     /* By id: pinned against a tag that moves, and cheap for the engine to list. */
     json_put_text(body, "Image", image->id);
     json_put_text(host, "NetworkMode", net_ids[info->primary]);

@@ -13,7 +13,17 @@ struct engine_caps {
     bool icc_off_works;  /* enable_icc=false is accepted and harmless on this engine */
     const char *arch;    /* "amd64" … borrowed; may be NULL */
     bool has_runsc;
+    const struct str_list *runtimes; /* names; borrowed; NULL or empty: it didn't say */
+    const char *default_runtime;     /* borrowed; NULL or "": it didn't say */
 };
+
+/* What agent.runtime means on the engine: the name itself, or for "auto" runsc when it is there,
+ * else the engine's default. NULL: the default, whose name it didn't say. Borrowed. */
+const char *docker_runtime(const char *runtime, const struct engine_caps *caps);
+/* INVALID when the engine doesn't have it; `auto` is always there. A shim's name
+ * ("io.containerd.kata.v2") needs no entry in the engine's list: whether it is there only a start
+ * tells. */
+struct err *docker_check_runtime(const char *runtime, const struct engine_caps *caps) ERR_NODISCARD;
 
 /* What inspecting an image told. Owned. */
 struct image_info {

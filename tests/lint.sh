@@ -6,7 +6,7 @@ set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 2
 mapfile -t C_FILES < <(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 mapfile -t OWN_C < <(printf '%s\n' "${C_FILES[@]}" | grep -E '^(spec|render|reconcile|controller)/.*\.c$')
-mapfile -t SHELL_FILES < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/egress/run)
+mapfile -t SHELL_FILES < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bash' '*.bats' .ci/run tests/run tests/egress/run tests/probe/run)
 mkdir -p build/log
 passed=0 failed=0
 

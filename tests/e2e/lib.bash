@@ -45,7 +45,7 @@ e2e_missing_part() {
 		printf 'root, for private engines\n'
 	elif [ ! -x "$BOTTLER" ]; then
 		printf 'build/bottler (make)\n'
-	elif [ ! -s "$E2E_IMAGES/pipelock.tar" ]; then
+	elif [ "${E2E_PARTS:-bottle}" = bottle ] && [ ! -s "$E2E_IMAGES/pipelock.tar" ]; then
 		printf 'pipelock\n'
 	elif [ ! -s "$E2E_IMAGES/images.env" ]; then
 		printf 'images (make images)\n'
@@ -53,9 +53,10 @@ e2e_missing_part() {
 }
 
 # For setup_file: an engine with the named images (default: those of a bottle), and its upstream; nothing
-# where a part is missing and E2E_SKIP says so.
+# where a part is missing and E2E_SKIP says so. E2E_PARTS=engine: a file whose tests need no bottle, so
+# just the engine with the egress image.
 e2e_engine_start() {
-	local image name part tars=()
+	local image name part tars=("$E2E_IMAGES/egress.tar")
 	name=$(basename -- "$BATS_TEST_FILENAME" .bats)
 	export E2E_ENGINE=e2e-${name//[^a-z0-9-]/-}
 	part=$(e2e_missing_part)
@@ -70,10 +71,12 @@ e2e_engine_start() {
 	DOCKER_HOST=$(RIG_OWNER=$$ engine_start "$E2E_ENGINE") || return 1
 	export DOCKER_HOST
 	unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
-	for image in "${@:-agent}"; do
-		tars+=("$E2E_IMAGES/$image.tar")
-	done
-	engine_load "$E2E_ENGINE" "$E2E_IMAGES/egress.tar" "$E2E_IMAGES/pipelock.tar" "${tars[@]}" || return 1
+	if [ "${E2E_PARTS:-bottle}" = bottle ]; then
+		for image in pipelock "${@:-agent}"; do
+			tars+=("$E2E_IMAGES/$image.tar")
+		done
+	fi
+	engine_load "$E2E_ENGINE" "${tars[@]}" || return 1
 	# What was just loaded is in the record: a log that can't be read would hold no changes ever.
 	if ! changes_since 0 | grep -q '/images/load'; then
 		printf 'the log of the engine names no requests\n' >&2

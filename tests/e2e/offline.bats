@@ -67,6 +67,33 @@ setup() {
 	/usr/bin/python3 tests/golden/render/check-routes.py tests/golden/render/*/routes.yaml
 }
 
+@test "validate and render hold manifests against a policy" {
+	local cases=tests/golden/policy/judged dir n=0
+	for dir in "$cases"/*/; do
+		run --separate-stderr "$BOTTLER" validate --policy "$dir/policy.yaml" "$dir"/m-*.yaml
+		[ "$status" -eq "$([ -s "$dir/expected" ] && echo 1 || echo 0)" ]
+		diff -u <(sed "s|(policy|($dir/policy|" "$dir/expected") <(sed "s|^$dir/||" <<<"$output" | sed '/^$/d')
+		n=$((n + 1))
+	done
+	[ "$n" -ge 10 ]
+	run --separate-stderr "$BOTTLER" render routes --policy "$cases/digest/policy.yaml" "$cases/digest/m-one.yaml"
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[[ $stderr == *"asks for a digest"* ]]
+	# A policy that can't be used is no verdict on the manifests.
+	run --separate-stderr "$BOTTLER" validate --policy tests/golden/policy/file/unknown-keys.yaml examples
+	[ "$status" -eq 2 ]
+	[ -z "$output" ]
+	[[ $stderr == *"unknown-keys.yaml:5:3: spec.mount: unknown field; did you mean 'mounts'?"*"has 8 faults"* ]]
+	run "$BOTTLER" validate --policy <(printf 'apiVersion: bottler.dev/v1\nkind: Policy\nspec: {}\n') examples
+	[ "$status" -eq 0 ]
+	run "$BOTTLER" validate --policy nowhere.yaml examples
+	[ "$status" -eq 2 ]
+	# In the directory of manifests it is told where it belongs.
+	run "$BOTTLER" validate "$cases/digest"
+	[[ $output == *"expected Bottle or Grant, got 'Policy'; a policy is given with --policy"* ]]
+}
+
 @test "key order and letter case of hosts change no byte" {
 	cat >"$BATS_TEST_TMPDIR/a.yaml" <<-'YAML'
 		apiVersion: bottler.dev/v1
@@ -125,6 +152,9 @@ setup() {
 	run "$BOTTLER" explain spec.egress.routes
 	[ "$status" -eq 0 ]
 	[[ $output == *"host"* ]]
+	run "$BOTTLER" explain policy.mounts.roots
+	[ "$status" -eq 0 ]
+	[[ $output == *"Policy"*"spec.mounts.roots"* ]]
 	run "$BOTTLER" explain spec.nonsense
 	[ "$status" -eq 2 ]
 }

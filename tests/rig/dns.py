@@ -4,11 +4,12 @@
 
 usage: dns.py ADDRESS TABLE LOG
 
-TABLE holds lines `PATTERN ADDRESS` (shell patterns, first match wins, read anew for each query);
-what matches none gets NXDOMAIN. LOG gets one JSON object a line for each query, so that a test can
+TABLE holds lines `PATTERN ADDRESS...` (shell patterns, first match wins, read anew for each query);
+what matches none gets NXDOMAIN. `PATTERN ADDRESS/ADDRESS...` answers one of them at a time, in turn. LOG gets one JSON object a line for each query, so that a test can
 tell which names were asked for.
 """
 
+import collections
 import fnmatch
 import ipaddress
 import json
@@ -41,7 +42,7 @@ def lookup(table, name):
         for line in lines:
             fields = line.split()
             if len(fields) >= 2 and fnmatch.fnmatch(name, fields[0]):
-                return [ipaddress.ip_address(field) for field in fields[1:]]
+                return fields[1:]
     return None
 
 
@@ -52,10 +53,20 @@ class World:
         self.table = table
         self.log = open(log, "a", encoding="ascii", buffering=1)
         self.lock = threading.Lock()
+        self.turns = collections.Counter()
+
+    def in_turn(self, name, qtype, field):
+        """The next of the alternatives of `field` for that question."""
+        choices = field.split("/")
+        with self.lock:
+            self.turns[name, qtype, field] += 1
+            return ipaddress.ip_address(choices[(self.turns[name, qtype, field] - 1) % len(choices)])
 
     def answer(self, packet, peer):
         name, qtype, end = question(packet)
         addresses = lookup(self.table, name)
+        if addresses is not None:
+            addresses = [self.in_turn(name, qtype, field) for field in addresses]
         wanted = {TYPE_A: 4, TYPE_AAAA: 6}.get(qtype)
         records = [a for a in addresses or [] if a.version == wanted]
         with self.lock:

@@ -240,16 +240,16 @@ engine_start() {
 	engine_host "$name"
 }
 
-# Stops the engine when its owner is gone, however it went.
+# Stops this very engine, not a later one of its name, when its owner is gone, however it went.
 engine_watch_owner() {
-	local name=$1 owner=$2 started
-	started=$(rig_start_time "$owner") || return 1
+	local name=$1 owner=$2 started keeper
+	started=$(rig_start_time "$owner") && keeper=$(engine_keeper "$name") || return 1
 	# shellcheck disable=SC2016
 	RIG_BUILD=$RIG_BUILD setsid bash -c '
 		. "$1/engine.sh"
-		while engine_running "$2" && [ "$(rig_start_time "$3")" = "$4" ]; do sleep 1; done
-		! engine_running "$2" || engine_stop "$2"
-	' watch "$RIG_DIR" "$name" "$owner" "$started" </dev/null >/dev/null 2>&1 3>&- 4>&- 9>&- &
+		while [ "$(engine_keeper "$2")" = "$5" ] && [ "$(rig_start_time "$3")" = "$4" ]; do sleep 1; done
+		[ "$(engine_keeper "$2")" != "$5" ] || engine_stop "$2"
+	' watch "$RIG_DIR" "$name" "$owner" "$started" "$keeper" </dev/null >/dev/null 2>&1 3>&- 4>&- 9>&- &
 }
 
 engine_restart() {

@@ -30,7 +30,7 @@ own_mounts() {
 
 own_resolver() {
 	local dir=$1 dns=$2 target
-	printf 'nameserver %s\noptions timeout:1 attempts:1\n' "$dns" >"$dir/resolv.conf"
+	printf 'nameserver %s\noptions timeout:2 attempts:3\n' "$dns" >"$dir/resolv.conf"
 	target=$(readlink -m /etc/resolv.conf)
 	case $target in
 	/run/*)

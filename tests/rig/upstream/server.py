@@ -9,15 +9,20 @@ Answers:
   /events?count=N&gap=S   server-sent events, one each S seconds
   /big?bytes=N&fill=F     N bytes of words, or F: hex, random
   /status/CODE            that status with the same JSON
+  …/redirect?to=URL       CODE (?code=, 302 unless given) with that Location
+  …/reflect?as=FORM       the credential that came in Authorization: plain, url, hex, base64 (after ?shift=N other bytes),
+                          in the body, or with ?where=header in a header; ?split=N sends N bytes at a time, chunked
 Records one JSON object a line for each request and for each TLS handshake that failed, on stdout
 or in FILE.
 """
 
 import argparse
+import base64
 import hashlib
 import http.server
 import json
 import os
+import socket
 import socketserver
 import ssl
 import sys
@@ -61,6 +66,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def get_request(self):
         connection, peer = super().get_request()
         connection.settimeout(60)
+        # A head and its body go out as two writes: without this the second waits for the peer's delayed acknowledgement.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrapped = self.context.wrap_socket(
             connection, server_side=True, do_handshake_on_connect=False
         )
@@ -131,6 +138,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.events(int(query.get("count", 5)), float(query.get("gap", 0.2)))
         elif url.path == "/big":
             self.big(int(query.get("bytes", 1 << 20)), query.get("fill", "words"))
+        elif url.path.endswith("/redirect"):
+            self.send_response(int(query.get("code", 302)))
+            self.send_header("Location", query["to"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif url.path.endswith("/reflect"):
+            self.reflect(query)
         else:
             status = int(url.path[8:]) if url.path.startswith("/status/") else 200
             out = json.dumps(facts, indent=1).encode() + b"\n"
@@ -152,7 +166,42 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(block[:size])
             size -= min(size, len(block))
 
+    def reflect(self, query):
+        credential = (self.headers.get("Authorization") or "").rpartition(" ")[2].encode()
+        out = b"<" + spelled(credential, query.get("as", "plain"), int(query.get("shift", 0))) + b">"
+        if query.get("where") == "header":
+            self.send_response(200)
+            self.send_header("X-Reflected", out.decode())
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        split = int(query.get("split", 0)) or len(out)
+        kind = query.get("type", "text/plain")
+        if kind == "text/event-stream":
+            out = b"data: " + out + b"\n\n"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for at in range(0, len(out), split):
+            piece = out[at : at + split]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.flush()
+            time.sleep(0.005)
+        self.wfile.write(b"0\r\n\r\n")
+
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
+
+
+def spelled(text, form, shift):
+    """A credential as some upstream might hand it back."""
+    if form == "base64":
+        return base64.b64encode(b"u" * shift + text)
+    if form == "hex":
+        return text.hex().encode()
+    if form == "url":
+        return urllib.parse.quote_from_bytes(text, safe="").encode()
+    return text
 
 
 def remember_sni(connection, name, _context):

@@ -156,6 +156,7 @@ static void info_is_read(void **state)
         "\"DriverStatus\":[[\"driver-type\",\"io.containerd.snapshotter.v1\"]],"
         "\"SecurityOptions\":[\"name=seccomp,profile=builtin\",\"name=rootless\"],"
         "\"Runtimes\":{\"runsc\":{\"path\":\"x\"},\"io.containerd.runc.v2\":{},\"runc\":{}},"
+        "\"DefaultRuntime\":\"runc\",\"DockerRootDir\":\"/data/docker\","
         "\"LiveRestoreEnabled\":true,\"SystemTime\":\"2026-11-22T06:49:14.299365856Z\","
         "\"Warnings\":null}";
     fixture_connect(f);
@@ -178,6 +179,9 @@ static void info_is_read(void **state)
     struct engine_caps caps = engine_caps(f->engine);
     assert_true(caps.has_runsc);
     assert_string_equal(caps.arch, "amd64");
+    assert_int_equal(caps.runtimes->len, 3);
+    assert_string_equal(caps.default_runtime, "runc");
+    assert_string_equal(i->root_dir, "/data/docker");
 }
 
 static void info_of_few_words(void **state)
@@ -195,6 +199,8 @@ static void info_of_few_words(void **state)
     assert_false(i->has_runsc);
     assert_false(i->containerd_store);
     assert_int_equal(i->runtimes.len, 0);
+    assert_string_equal(i->default_runtime, "");
+    assert_string_equal(i->root_dir, "");
 }
 
 static void icc_is_guessed_from_info(void **state)

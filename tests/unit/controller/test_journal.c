@@ -262,6 +262,32 @@ static void test_accepted_and_rejected(void **state)
     bottle_end(&b);
 }
 
+static char *never(void *ctx, const char *source)
+{
+    (void)ctx;
+    return xasprintf("'%s' is mine", source);
+}
+
+static void test_forbidden_by_the_installation(void **state)
+{
+    struct world *w = *state;
+    struct bottle_world b = {0};
+    static const char text[] = "apiVersion: bottler.dev/v1\nkind: Bottle\nmetadata: {name: one}\n"
+                               "spec: {agent: {image: a, mounts: [{source: /a, target: /t}]}}\n";
+    struct manifest_input in = {.path = "one.yaml", .bytes = sv_of(text)};
+    bottle_begin(&b, text);
+    journal_conditions(w->j, "one", &b.conditions, &b.in);
+    struct manifest_set *set =
+        manifest_load_under(&in, 1, &(struct manifest_rules){.mount_refusal = never});
+    catalog_update(&b.catalog, set);
+    manifest_set_free(set);
+    journal_conditions(w->j, "one", &b.conditions, &b.in);
+    AUTO_FREE char *all = lines(w);
+    assert_non_null(strstr(all, "2 one Warning PolicyViolation one.yaml:4:44: "
+                                "spec.agent.mounts[0].source: '/a' is mine; the last good"));
+    bottle_end(&b);
+}
+
 static void test_secrets_stalls_and_suspension(void **state)
 {
     struct world *w = *state;
@@ -322,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_text_is_printable, setup, teardown),
         cmocka_unit_test(test_without_a_journal),
         cmocka_unit_test_setup_teardown(test_accepted_and_rejected, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forbidden_by_the_installation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secrets_stalls_and_suspension, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ready_and_not, setup, teardown),
     };

@@ -227,6 +227,98 @@ static void runtimes(void **state)
     fx_done(&f);
 }
 
+/* Two runtimes, of which the second is the default. */
+static struct engine_caps with_runtimes(struct str_list *names)
+{
+    struct engine_caps caps = OLD;
+    str_list_add(names, "other");
+    str_list_add(names, "runc");
+    caps.runtimes = names;
+    caps.default_runtime = "runc";
+    return caps;
+}
+
+static void expect_runtime_refused(const char *runtime, const struct engine_caps *caps)
+{
+    AUTO_ERR e = docker_check_runtime(runtime, caps);
+    assert_non_null(e);
+    assert_int_equal(err_kind(e), ERR_INVALID);
+    AUTO_FREE char *want =
+        xasprintf("agent.runtime: '%s' is not on the engine; it has: other, runc", runtime);
+    assert_string_equal(err_message(e), want);
+}
+
+static void runtimes_that_are_there(void **state)
+{
+    (void)state;
+    struct str_list names = {0};
+    struct engine_caps caps = with_runtimes(&names);
+    static const char *const good[] = {"auto", "runc", "other", "io.containerd.kata.v2"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        assert_null(docker_check_runtime(good[i], &caps));
+    expect_runtime_refused("runsc", &caps);
+    expect_runtime_refused("run", &caps);
+    expect_runtime_refused("io.containerd", &caps);
+    assert_string_equal(docker_runtime("auto", &caps), "runc");
+    assert_string_equal(docker_runtime("other", &caps), "other");
+    caps.has_runsc = true;
+    assert_string_equal(docker_runtime("auto", &caps), "runsc");
+    /* An engine that doesn't say. */
+    assert_null(docker_check_runtime("runsc", &OLD));
+    assert_null(docker_runtime("auto", &OLD));
+    str_list_done(&names);
+}
+
+static void a_body_with_a_missing_runtime(void **state)
+{
+    (void)state;
+    struct str_list names = {0};
+    struct engine_caps caps = with_runtimes(&names);
+    struct fixture f;
+    fx_minimal(&f);
+    struct image_info image = an_image(&f);
+    f.b.agent.runtime = fx_text(&f, "runsc");
+    struct desired *d = fx_render(&f);
+    char *body = NULL;
+    AUTO_ERR e = docker_container_body(desired_find(d, ROLE_AGENT), &image, IDS, &caps, &body);
+    assert_non_null(e);
+    assert_int_equal(err_kind(e), ERR_INVALID);
+    assert_non_null(strstr(err_message(e), "'runsc' is not on the engine"));
+    assert_null(body);
+    desired_free(d);
+    str_list_done(&names);
+    fx_done(&f);
+}
+
+/* Said by name, but not in the hash: an agent that runs in it already isn't replaced. */
+static void auto_can_be_pinned(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fx_minimal(&f);
+    struct image_info image = an_image(&f);
+    struct desired *d = fx_render(&f);
+    AUTO_FREE char *hash = xstrdup(desired_find(d, ROLE_AGENT)->spec_hash);
+    desired_free(d);
+    f.s.auto_runtime = "runsc";
+    d = fx_render(&f);
+    assert_string_equal(desired_find(d, ROLE_AGENT)->spec_hash, hash);
+    json_t *j = container(d, ROLE_AGENT, &image, &OLD);
+    at(j, "HostConfig.Runtime", "\"runsc\"");
+    json_decref(j);
+    j = container(d, ROLE_EGRESS, &image, &OLD);
+    absent(j, "HostConfig", "Runtime");
+    json_decref(j);
+    desired_free(d);
+    f.b.agent.runtime = fx_text(&f, "kata");
+    d = fx_render(&f);
+    j = container(d, ROLE_AGENT, &image, &OLD);
+    at(j, "HostConfig.Runtime", "\"kata\"");
+    json_decref(j);
+    desired_free(d);
+    fx_done(&f);
+}
+
 static size_t env_count(json_t *j, const char *assignment)
 {
     size_t seen = 0;
@@ -441,6 +533,9 @@ int main(void)
         cmocka_unit_test(a_bare_agent_leaves_it_to_the_image),
         cmocka_unit_test(a_terminal_is_two_switches),
         cmocka_unit_test(runtimes),
+        cmocka_unit_test(runtimes_that_are_there),
+        cmocka_unit_test(a_body_with_a_missing_runtime),
+        cmocka_unit_test(auto_can_be_pinned),
         cmocka_unit_test(the_agent_finds_proxy_and_trust),
         cmocka_unit_test(the_manifest_has_the_last_word_in_the_environment),
         cmocka_unit_test(no_secret_is_in_any_body),

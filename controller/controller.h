@@ -48,10 +48,11 @@ struct controller_options {
     unsigned attest_s; /* between two attestations of a bottle; 0: none without need */
 };
 
-/* How often we have ourselves written into a running proxy, or signalled it. */
+/* How often we have ourselves written into a container, signalled it, or set its limits. */
 struct own_deeds {
     unsigned uploads[ROLE_COUNT];
     unsigned signals[ROLE_COUNT];
+    unsigned updates[ROLE_COUNT];
 };
 
 struct worker {

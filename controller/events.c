@@ -101,15 +101,20 @@ static bool may_be_ours(const struct worker *w)
     return w->exec || (w->ended_ns && now_ns(w->c) < w->ended_ns + OWN_ECHO_NS);
 }
 
-/* The role of a proxy of ours; ROLE_COUNT: it is none. */
-static enum role proxy_role(const struct controller *c, const char *id)
+/* The role of a container of ours; ROLE_COUNT: it is none. */
+static enum role role_of(const struct controller *c, const char *id)
 {
     for (size_t i = 0; c->observed && i < c->observed->containers_len; i++) {
         const struct observed_container *k = &c->observed->containers[i];
         if (k->proven && strcmp(k->id, id) == 0)
-            return role_info(k->role)->hot_file ? k->role : ROLE_COUNT;
+            return k->role;
     }
     return ROLE_COUNT;
+}
+
+static bool is_proxy(enum role role)
+{
+    return role != ROLE_COUNT && role_info(role)->hot_file;
 }
 
 /* Whether one of our own deeds is what this event tells of: each counts once. */
@@ -119,6 +124,7 @@ static bool is_own_deed(struct worker *w, const struct engine_event *e, enum rol
         w->deeds = (struct own_deeds){0}; /* what didn't come by now never will */
     unsigned *left = is(e, "extract-to-dir") ? &w->deeds.uploads[role]
                      : is(e, "kill")         ? &w->deeds.signals[role]
+                     : is(e, "update")       ? &w->deeds.updates[role]
                                              : NULL;
     if (!left || !*left)
         return false;
@@ -163,11 +169,13 @@ static void doubt(struct worker *w, const struct engine_event *e)
     struct memory *m = &w->c->memory;
     if (is(e, "start") && !w->exec)
         memory_forget_policy(m, e->id); /* what it runs now is read from its log again */
+    enum role role = role_of(w->c, e->id);
+    if (role == ROLE_COUNT || is_own_deed(w, e, role))
+        return;
     if (is(e, "update"))
         memory_forget_seal(m, e->id);
     bool touches = is(e, "exec_start") || is(e, "extract-to-dir") || is(e, "kill");
-    enum role role = touches ? proxy_role(w->c, e->id) : ROLE_COUNT;
-    if (role == ROLE_COUNT || is_own_deed(w, e, role))
+    if (!touches || !is_proxy(role))
         return;
     memory_disturb_policy(m, e->id);
     journal_add(w->c->journal, w->name, JOURNAL_WARNING, "ProxyTouched",
@@ -199,7 +207,7 @@ static void on_event(struct controller *c, const struct engine_event *e)
     if (!w)
         return;
     /* Agents are exec'd into all day. */
-    bool of_interest = !is(e, "exec_start") || proxy_role(c, e->id) != ROLE_COUNT;
+    bool of_interest = !is(e, "exec_start") || is_proxy(role_of(c, e->id));
     if (!of_interest)
         return;
     const struct engine_info *info = engine_get_info(c->engine);

@@ -98,6 +98,8 @@ static void note_deed(struct worker *w, const struct step *s)
 {
     if (s->kind == STEP_CTR_UPLOAD)
         w->deeds.uploads[s->role]++;
+    if (s->kind == STEP_CTR_UPDATE)
+        w->deeds.updates[s->role]++;
     if (s->kind == STEP_CTR_SIGNAL || s->kind == STEP_CTR_REMOVE || s->kind == STEP_CTR_STOP)
         w->deeds.signals[s->role]++;
 }

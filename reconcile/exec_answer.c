@@ -211,8 +211,9 @@ static struct err *verify_answer(struct exec *x, const struct step *s, const str
 static struct err *update_answer(struct exec *x, const struct step *s, const struct response *r,
                                  const char *what)
 {
-    memory_forget_seal(x->memory, exec_container_id(x, s)); /* looked at again, whatever came */
-    return response_check(r, what);
+    TRY(response_check(r, what));
+    memory_tried_limits(x->memory, exec_container_id(x, s));
+    return NULL;
 }
 
 /* The last run's end; an engine says year 1 when there was none. */

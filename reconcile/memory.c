@@ -174,7 +174,7 @@ static struct known_seal *find_seal(const struct memory *m, const char *id)
 const struct seal *memory_seal(const struct memory *m, const char *container_id)
 {
     const struct known_seal *k = find_seal(m, container_id);
-    return k ? &k->seal : NULL;
+    return k && !k->stale ? &k->seal : NULL;
 }
 
 void memory_put_seal(struct memory *m, const char *container_id, struct seal *seal_take)
@@ -187,7 +187,17 @@ void memory_put_seal(struct memory *m, const char *container_id, struct seal *se
     }
     seal_done(&k->seal);
     k->seal = *seal_take;
+    k->stale = false;
     *seal_take = (struct seal){0};
+    if (k->tried && k->seal.state == SEAL_LIMITS)
+        seal_done(&k->seal); /* a kernel that can't limit swap, say */
+}
+
+void memory_tried_limits(struct memory *m, const char *container_id)
+{
+    struct known_seal *k = find_seal(m, container_id);
+    if (k)
+        k->stale = k->tried = true;
 }
 
 static void known_seal_done(struct known_seal *k)

@@ -33,6 +33,8 @@ struct known_policy {
 struct known_seal {
     char *container_id;
     struct seal seal;
+    bool stale; /* it is to be inspected again */
+    bool tried; /* its limits were set anew: what still differs is beyond this engine */
 };
 
 /* When something was first seen, for what is left to whoever made it for a while. */
@@ -107,6 +109,8 @@ const struct seal *memory_seal(const struct memory *m, const char *container_id)
 /* Takes the contents of `seal`. */
 void memory_put_seal(struct memory *m, const char *container_id, struct seal *seal_take);
 void memory_forget_seal(struct memory *m, const char *container_id);
+/* Its limits were set anew; see known_seal. */
+void memory_tried_limits(struct memory *m, const char *container_id);
 /* Forgets the seals and sights of containers that aren't in `ids` any more. */
 void memory_keep_containers(struct memory *m, const struct str_list *ids);
 

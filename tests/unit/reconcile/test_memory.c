@@ -125,12 +125,49 @@ static void test_unstartable(void **state)
     memory_done(&m);
 }
 
+static void put_seal(struct memory *m, const char *id, enum seal_state state)
+{
+    struct seal seal = {state, state == SEAL_SOUND ? NULL : xstrdup("why")};
+    memory_put_seal(m, id, &seal);
+    assert_null(seal.why);
+}
+
+/* Limits that the engine can't set are tried once, until somebody changes them. */
+static void test_seals(void **state)
+{
+    (void)state;
+    struct memory m = {0};
+    put_seal(&m, "a", SEAL_LIMITS);
+    put_seal(&m, "b", SEAL_BROKEN);
+    memory_tried_limits(&m, "a");
+    memory_tried_limits(&m, "unknown");
+    assert_null(memory_seal(&m, "a"));
+    put_seal(&m, "a", SEAL_LIMITS);
+    assert_int_equal(memory_seal(&m, "a")->state, SEAL_SOUND);
+    put_seal(&m, "a", SEAL_BROKEN);
+    assert_int_equal(memory_seal(&m, "a")->state, SEAL_BROKEN);
+    memory_forget_seal(&m, "a");
+    put_seal(&m, "a", SEAL_LIMITS);
+    assert_int_equal(memory_seal(&m, "a")->state, SEAL_LIMITS);
+    memory_note_sight(&m, "a", 7);
+    memory_note_sight(&m, "a", 9);
+    assert_int_equal(memory_first_sight(&m, "a"), 7);
+    struct str_list keep = {0};
+    str_list_add(&keep, "b");
+    memory_keep_containers(&m, &keep);
+    assert_null(memory_seal(&m, "a"));
+    assert_non_null(memory_seal(&m, "b"));
+    assert_int_equal(memory_first_sight(&m, "a"), 0);
+    str_list_done(&keep);
+    memory_done(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_images),      cmocka_unit_test(test_policies),
         cmocka_unit_test(test_keep),        cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_unstartable),
+        cmocka_unit_test(test_unstartable), cmocka_unit_test(test_seals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { RELOADS_BEFORE_REPLACE = 2 };
+enum { RELOADS_BEFORE_REPLACE = 3 };
 
 /* A container that steps are added for. */
 struct target {

@@ -12,6 +12,9 @@ enum {
     STOP_GRACE_S = 10,
     START_CONFIRM_MS = 60000,
     RELOAD_CONFIRM_MS = 8000,
+    /* pipelock says nothing of a file that it took within the last two seconds: told again after
+     * them, it does. */
+    PIPELOCK_RELOAD_MS = 3000,
     SCAN_MS = 30000,
     GUARD_WAIT_MS = 60000,
     PATH_MAX_BYTES = 4096,
@@ -188,7 +191,9 @@ static void build_log(struct exec *x, const struct step *s, struct exec_request 
     bool reload = false;
     for (unsigned d = 0; d < s->deps_len; d++)
         reload = reload || x->plan->steps[s->deps[d]].kind == STEP_CTR_SIGNAL;
-    q->timeout_ms = reload ? RELOAD_CONFIRM_MS : START_CONFIRM_MS;
+    q->timeout_ms = !reload                    ? START_CONFIRM_MS
+                    : s->role == ROLE_PIPELOCK ? PIPELOCK_RELOAD_MS
+                                               : RELOAD_CONFIRM_MS;
 }
 
 static struct err *build_container(struct exec *x, const struct step *s, struct exec_request *q,

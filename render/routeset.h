@@ -26,9 +26,8 @@ void routeset_done(struct routeset *r);
 /* pipelock.yaml, for /etc/bottler/ in its container. Deterministic: the same bottle gives the same
  * bytes in any key order and letter case. */
 char *render_pipelock(const struct bottle *b, const struct routeset *r);
-/* The same without what pipelock 2.3.0 reloads while running (the allowlist): when this text
- * differs the container must be replaced (reference: internal/config/reloadwarn.go of that
- * version). */
+/* The same with every key that reloads (render/pipelock_keys.h) at its frozen value: when this text
+ * differs the container must be replaced. */
 char *render_pipelock_cold(const struct bottle *b, const struct routeset *r);
 /* routes.yaml, for /etc/bottler/ in the egress container. */
 char *render_routes(const struct bottle *b, const struct routeset *r);

@@ -164,8 +164,7 @@ static void a_failed_control_alone_is_unproven(void **state)
     attest_report_free(r);
 }
 
-/* ---- probes that don't say all ----------------------------------------------------------------
- */
+/* ---- probes that don't say all ---- */
 
 static void without_an_end_it_died(void **state)
 {
@@ -252,8 +251,7 @@ static void the_count_must_agree(void **state)
     attest_report_free(r);
 }
 
-/* ---- hostile output ---------------------------------------------------------------------------
- */
+/* ---- hostile output ---- */
 
 static void lines_that_are_none(void **state)
 {
@@ -473,8 +471,7 @@ static void nul_bytes(void **state)
     attest_report_free(r);
 }
 
-/* ---- forms ------------------------------------------------------------------------------------
- */
+/* ---- forms ---- */
 
 static void json_has_the_promised_shape(void **state)
 {

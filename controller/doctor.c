@@ -253,7 +253,8 @@ static void run_trial(struct doctor *d)
     }
     say(d, d->trial == DOCTOR_SEALED ? "trying a network of bottler's"
                                      : "trying a plain internal network");
-    json_t *json = doctor_container_body(d->image, name, d->trial == DOCTOR_SEALED);
+    json_t *json = doctor_container_body(d->image, name, d->trial == DOCTOR_SEALED,
+                                         engine_caps(d->e).weak_seccomp);
     AUTO_FREE char *body = XNN(json_dumps(json, JSON_COMPACT));
     json_decref(json);
     const struct oneshot_spec spec = {

@@ -134,6 +134,7 @@ struct engine_info {
     bool containerd_store;
     bool live_restore;
     bool icc_off_works; /* see engine_caps */
+    bool weak_seccomp;  /* see seccomp_is_weak() */
     int cpus;
     /* The daemon's clock, Unix seconds, for `since` of /events; 0 when it didn't say. */
     int64_t time;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/engine_internal.h"
+#include "render/seccomp.h"
 #include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
@@ -147,6 +148,21 @@ static bool icc_off_works(const json_t *info)
     return !list_mentions(json_object_get(info, "Warnings"), "bridge-nf-call-iptables is disabled");
 }
 
+/* "name=seccomp,profile=default" among the options. */
+static bool weak_seccomp(const struct engine_info *i, const json_t *options)
+{
+    static const char name[] = "name=seccomp,profile=";
+    size_t at = 0;
+    const json_t *option = NULL;
+    json_array_foreach(options, at, option)
+    {
+        const char *text = json_string_value(option);
+        if (text && strncmp(text, name, strlen(name)) == 0)
+            return seccomp_is_weak(i->arch, text + strlen(name));
+    }
+    return false;
+}
+
 static int64_t parse_time(const char *text)
 {
     struct tm tm = {0};
@@ -171,6 +187,7 @@ static void read_info(struct engine_info *i, const json_t *info)
     i->containerd_store = uses_containerd_store(json_object_get(info, "DriverStatus"));
     i->live_restore = json_is_true(json_object_get(info, "LiveRestoreEnabled"));
     i->icc_off_works = icc_off_works(info);
+    i->weak_seccomp = weak_seccomp(i, json_object_get(info, "SecurityOptions"));
     i->cpus = (int)json_integer_value(json_object_get(info, "NCPU"));
     i->time = parse_time(json_string_value(json_object_get(info, "SystemTime")));
 }
@@ -273,6 +290,7 @@ struct engine_caps engine_caps(const struct engine *e)
         .multi_endpoint = i->api_minor >= 44,
         .isolated_gw = i->api_minor_max >= 48,
         .icc_off_works = i->icc_off_works,
+        .weak_seccomp = i->weak_seccomp,
         .arch = i->arch,
         .has_runsc = i->has_runsc,
         .runtimes = &i->runtimes,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What follows from the facts, a row each. */
 #include "reconcile/doctor.h"
+#include "render/seccomp.h"
 #include "render/text_clean.h"
 #include "spec/base/xalloc.h"
 
@@ -300,9 +301,15 @@ static void row_seccomp(const struct doctor_facts *f, struct doctor_row *r)
         does(r, "refuses: the kernel would be open to every agent");
         return;
     }
-    says(r, builtin ? DOCTOR_OK : DOCTOR_WARN, "filters system calls: profile '%s'%s", p,
-         ours->ran ? " (tried: a filter is there)" : "");
-    does(r, builtin ? "keeps it" : "keeps it, and doesn't know what it lets through");
+    bool weak = seccomp_is_weak(f->arch, p);
+    says(r,
+         weak      ? DOCTOR_MITIGATED
+         : builtin ? DOCTOR_OK
+                   : DOCTOR_WARN,
+         "filters system calls: profile '%s'%s", p, ours->ran ? " (tried: a filter is there)" : "");
+    does(r, weak      ? "gives containers a profile of its own, without io_uring and vsock"
+            : builtin ? "keeps it"
+                      : "keeps it, and doesn't know what it lets through");
 }
 
 static void row_syscalls(const struct doctor_facts *f, struct doctor_row *r)

@@ -3,6 +3,7 @@
 
 #include "render/launcher.h"
 #include "render/parts.h"
+#include "render/seccomp.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
@@ -266,6 +267,9 @@ struct err *docker_container_body(const struct desired_container *c, const struc
     json_put_text(host, "NetworkMode", net_ids[info->primary]);
     if (c->launch)
         put_launcher(image, body);
+    /* Not in the hash: a container of an earlier version, without it, isn't replaced. */
+    if (caps->weak_seccomp)
+        seccomp_put(host);
     if (c->role == ROLE_AGENT && caps->has_runsc && !json_object_get(host, "Runtime"))
         json_put_text(host, "Runtime", "runsc");
     json_put(body, "NetworkingConfig",

@@ -11,6 +11,7 @@ struct engine_caps {
     bool multi_endpoint; /* several networks in one create call (>= 1.44) */
     bool isolated_gw;    /* gateway_mode_ipv4=isolated (daemon's own API >= 1.48) */
     bool icc_off_works;  /* enable_icc=false is accepted and harmless on this engine */
+    bool weak_seccomp;   /* containers get a profile of ours: seccomp_is_weak() */
     const char *arch;    /* "amd64" … borrowed; may be NULL */
     bool has_runsc;
     const struct str_list *runtimes; /* names; borrowed; NULL or empty: it didn't say */

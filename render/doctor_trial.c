@@ -2,6 +2,7 @@
 #include "render/doctor_trial.h"
 
 #include "render/parts.h"
+#include "render/seccomp.h"
 #include "spec/base/xalloc.h"
 
 #include <stdint.h>
@@ -42,7 +43,8 @@ json_t *doctor_network_body(const char *name, const char *bridge, const char *su
                          options, "Labels", LABEL_ROLE, DOCTOR_ROLE));
 }
 
-json_t *doctor_container_body(const char *image, const char *network, bool sealed)
+json_t *doctor_container_body(const char *image, const char *network, bool sealed,
+                              bool weak_seccomp)
 {
     enum { MEMORY = 256 << 20, PIDS = 128 };
     json_t *host = XNN(json_pack("{s:s, s:[s], s:[s], s:b, s:i, s:i, s:i, s:{s:s}}", "NetworkMode",
@@ -51,6 +53,8 @@ json_t *doctor_container_body(const char *image, const char *network, bool seale
                                  MEMORY, "LogConfig", "Type", "json-file"));
     if (sealed)
         json_put(host, "Dns", json_pack("[s]", "127.0.0.1"));
+    if (sealed && weak_seccomp)
+        seccomp_put(host);
     return XNN(json_pack("{s:s, s:s, s:s, s:[s,s,s,s], s:[], s:{s:[s]}, s:{s:s}, s:o}", "Image",
                          image, "User", "65534:65534", "WorkingDir", "/", "Entrypoint", "python3",
                          "-B", "-I", DOCTOR_DIR "/trial.py", "Cmd", "Healthcheck", "Test", "NONE",

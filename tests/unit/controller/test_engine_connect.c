@@ -203,6 +203,33 @@ static void info_of_few_words(void **state)
     assert_string_equal(i->root_dir, "");
 }
 
+static void the_filter_of_system_calls_is_judged(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *version, *options;
+        bool weak;
+    } cases[] = {
+        {"1.41", "[\"name=seccomp,profile=default\"]", true},
+        {"1.43", "[\"name=apparmor\",7,\"name=seccomp,profile=builtin\"]", true},
+        {"1.51", "[\"name=seccomp,profile=builtin\"]", true},
+        {"1.41", "[\"name=seccomp,profile=/etc/docker/own.json\"]", false},
+        {"1.43", "[\"name=seccomp,profile=unconfined\"]", false},
+        {"1.41", "[\"name=apparmor\"]", false},
+        {"1.41", "null", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        AUTO_FREE char *version =
+            xasprintf("{\"ApiVersion\":\"%s\",\"Arch\":\"amd64\"}", cases[i].version);
+        AUTO_FREE char *info =
+            xasprintf("{\"OSType\":\"linux\",\"SecurityOptions\":%s}", cases[i].options);
+        f->version_json = version;
+        f->info_json = info;
+        fixture_connect(f);
+        assert_int_equal(engine_caps(f->engine).weak_seccomp, cases[i].weak);
+    }
+}
+
 static void icc_is_guessed_from_info(void **state)
 {
     struct fixture *f = *state;
@@ -354,6 +381,7 @@ int main(void)
         T(capabilities_follow_the_version),
         T(info_is_read),
         T(info_of_few_words),
+        T(the_filter_of_system_calls_is_judged),
         T(icc_is_guessed_from_info),
         T(strange_answers_are_refused),
         T(ping_must_be_an_engine),

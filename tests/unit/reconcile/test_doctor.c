@@ -173,7 +173,7 @@ static void a_newer_engine_is_fit(void **state)
     expect(&f, "network.dns", DOCTOR_OK, "no names");
     expect(&f, "network.gateway", DOCTOR_OK, "isolated");
     expect(&f, "network.firewall", DOCTOR_OK, "iptables");
-    expect(&f, "container.seccomp", DOCTOR_OK, "'builtin'");
+    expect(&f, "container.seccomp", DOCTOR_MITIGATED, "'builtin'");
     assert_null(doctor_refusal(&f));
     doctor_facts_done(&f);
 }
@@ -278,7 +278,7 @@ static void settings_of_info(void **state)
          "'unconfined'"},
         {{"SecurityOptions", "[\"name=seccomp,profile=builtin\"]"},
          "container.seccomp",
-         DOCTOR_OK,
+         DOCTOR_MITIGATED,
          "'builtin'"},
         {{"SecurityOptions", "[\"name=seccomp,profile=/etc/docker/own.json\"]"},
          "container.seccomp",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bodies of create calls for containers, as parsed JSON. */
 #include "bodies.h"
+#include "render/seccomp.h"
 
 static const char *const IDS[NET_COUNT] = {"id-agent", "id-chain", "id-out"};
 
@@ -50,6 +51,36 @@ static void every_container_is_confined(void **state)
         assert_true(json_integer_value(json_object_get(host, "Memory")) > 0);
         assert_int_equal(json_integer_value(json_object_get(host, "Memory")),
                          json_integer_value(json_object_get(host, "MemorySwap")));
+        json_decref(j);
+    }
+    desired_free(d);
+    fx_done(&f);
+}
+
+/* Once, beside the rest; and the container counts as the one without it. */
+static void a_weak_engine_gets_a_profile_of_system_calls(void **state)
+{
+    (void)state;
+    struct engine_caps weak = OLD;
+    weak.weak_seccomp = true;
+    struct fixture f;
+    fx_full(&f);
+    struct image_info image = an_image(&f);
+    struct desired *d = fx_render(&f);
+    for (size_t i = 0; i < d->containers_len; i++) {
+        const struct desired_container *c = &d->containers[i];
+        for (int again = 0; again < 2; again++) {
+            json_t *j = container(d, c->role, &image, &weak);
+            json_t *options = json_object_get(json_object_get(j, "HostConfig"), "SecurityOpt");
+            assert_int_equal(json_array_size(options), 2);
+            at(j, "HostConfig.SecurityOpt.0", "\"no-new-privileges\"");
+            assert_true(seccomp_is_ours(json_string_value(json_array_get(options, 1))));
+            label(j, "dev.bottler.spec-hash", c->spec_hash);
+            json_decref(j);
+        }
+        json_t *j = container(d, c->role, &image, &OLD);
+        at(j, "HostConfig.SecurityOpt", "[\"no-new-privileges\"]");
+        label(j, "dev.bottler.spec-hash", c->spec_hash);
         json_decref(j);
     }
     desired_free(d);
@@ -526,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_container_is_confined),
+        cmocka_unit_test(a_weak_engine_gets_a_profile_of_system_calls),
         cmocka_unit_test(every_container_says_whose_it_is),
         cmocka_unit_test(pipelock_body),
         cmocka_unit_test(egress_body),

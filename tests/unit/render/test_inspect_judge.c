@@ -2,6 +2,7 @@
 /* What inspect answers say about a bottle: a sealed one of a real engine, and every way to open it
  * that a setting can be. */
 #include "render/inspect_judge.h"
+#include "render/seccomp.h"
 #include "world.h"
 
 static json_t *judged(const struct recorded *r)
@@ -101,6 +102,8 @@ static const struct opened OPENED[] = {
     {AGENT "SecurityOpt", "null", "I.agent.no-new-privileges"},
     {AGENT "SecurityOpt", "[\"no-new-privileges:false\"]", "I.agent.no-new-privileges"},
     {AGENT "SecurityOpt", "[\"no-new-privileges\",\"seccomp=unconfined\"]", "I.agent.confinement"},
+    {AGENT "SecurityOpt", "[\"no-new-privileges\",\"seccomp:unconfined\"]", "I.agent.confinement"},
+    {AGENT "SecurityOpt", "[\"no-new-privileges\",\"seccomp={}\"]", "I.agent.confinement"},
     {AGENT "SecurityOpt", "[\"no-new-privileges\",\"apparmor:unconfined\"]", "I.agent.confinement"},
     {AGENT "SecurityOpt", "[\"no-new-privileges\",\"label=disable\"]", "I.agent.confinement"},
     {AGENT "SecurityOpt", "[\"no-new-privileges\",7]", "I.agent.confinement"},
@@ -233,6 +236,29 @@ static void allowed_settings(void **state)
         json_decref(report);
         world_close(&r);
     }
+}
+
+static void the_own_profile_of_system_calls_is_named_not_shown(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL};
+    struct recorded r;
+    world_open(&r);
+    json_t *options = json_array();
+    json_array_append_new(options, json_string("no-new-privileges"));
+    AUTO_FREE char *ours = seccomp_option();
+    json_array_append_new(options, json_string(ours));
+    AUTO_FREE char *set = json_dumps(options, JSON_COMPACT);
+    json_decref(options);
+    world_set(&r, AGENT "SecurityOpt", set);
+    json_t *report = judged(&r);
+    expect_only(report, "open", none);
+    assert_string_equal(field(report, "I.agent.confinement", "evidence"),
+                        "SecurityOpt [\"no-new-privileges\",\"seccomp=(bottler's own)\"]");
+    assert_string_equal(field(report, "I.agent.no-new-privileges", "evidence"),
+                        "SecurityOpt [\"no-new-privileges\",\"seccomp=(bottler's own)\"]");
+    json_decref(report);
+    world_close(&r);
 }
 
 static void control_groups_of_version_2_have_namespaces(void **state)
@@ -395,6 +421,7 @@ int main(void)
         cmocka_unit_test(each_setting_that_opens_is_found),
         cmocka_unit_test(a_member_of_the_wrong_network),
         cmocka_unit_test(allowed_settings),
+        cmocka_unit_test(the_own_profile_of_system_calls_is_named_not_shown),
         cmocka_unit_test(control_groups_of_version_2_have_namespaces),
         cmocka_unit_test(a_volume_can_be_a_directory_in_disguise),
         cmocka_unit_test(the_engines_own_data_is_forbidden_wherever_it_is),

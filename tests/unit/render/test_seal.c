@@ -4,6 +4,8 @@
  * tests/golden/seal were taken from real engines; each opening is one change to them.
  */
 #include "render/seal.h"
+
+#include "render/seccomp.h"
 #include "tests/unit/render/fixture.h"
 
 struct world {
@@ -137,6 +139,44 @@ static void each_change_is_seen(void **state)
     tear_down(&w);
 }
 
+/* Bottler's own profile of system calls is as good as none; another one isn't. */
+static void a_profile_of_system_calls(void **state)
+{
+    (void)state;
+    struct world w;
+    set_up(&w);
+    AUTO_FREE char *ours = seccomp_option();
+    AUTO_FREE char *altered = xstrdup(ours);
+    memcpy(strstr(altered, "SCMP_ACT_ERRNO"), "SCMP_ACT_ALLOW", 14);
+    const struct {
+        const char *first, *second;
+        enum seal_state state;
+    } cases[] = {
+        {"no-new-privileges", ours, SEAL_SOUND},
+        {ours, "no-new-privileges:true", SEAL_SOUND},
+        {"no-new-privileges", altered, SEAL_BROKEN},
+        {"no-new-privileges", "seccomp=unconfined", SEAL_BROKEN},
+        {"no-new-privileges", "seccomp={}", SEAL_BROKEN},
+        {"no-new-privileges", "no-new-privileges", SEAL_BROKEN},
+        {ours, ours, SEAL_BROKEN},
+        {"apparmor=unconfined", ours, SEAL_BROKEN},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_object_set_new(json_object_get(w.agent, "HostConfig"), "SecurityOpt",
+                            json_pack("[s, s]", cases[i].first, cases[i].second));
+        struct seal s = judge(&w, ROLE_AGENT, w.agent);
+        if (s.state != cases[i].state ||
+            (s.why && !strstr(s.why, "expected [\"no-new-privileges\"]")))
+            fail_msg("%zu: %d, %s", i, (int)s.state, s.why);
+        seal_done(&s);
+    }
+    json_object_set_new(json_object_get(w.egress, "HostConfig"), "SecurityOpt",
+                        json_pack("[s, s]", "no-new-privileges", ours));
+    struct seal s = judge(&w, ROLE_EGRESS, w.egress);
+    assert_int_equal(s.state, SEAL_SOUND);
+    tear_down(&w);
+}
+
 static void the_worst_is_told(void **state)
 {
     (void)state;
@@ -221,11 +261,9 @@ static void an_update_restores_the_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_asked_for_is_sound),
-        cmocka_unit_test(each_change_is_seen),
-        cmocka_unit_test(the_worst_is_told),
-        cmocka_unit_test(mounts_are_compared_one_by_one),
-        cmocka_unit_test(nonsense_is_no_seal),
+        cmocka_unit_test(what_was_asked_for_is_sound),    cmocka_unit_test(each_change_is_seen),
+        cmocka_unit_test(a_profile_of_system_calls),      cmocka_unit_test(the_worst_is_told),
+        cmocka_unit_test(mounts_are_compared_one_by_one), cmocka_unit_test(nonsense_is_no_seal),
         cmocka_unit_test(an_update_restores_the_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { RELOADS_BEFORE_REPLACE = 3 };
+enum { RELOADS_BEFORE_REPLACE = 3, ENDS_BEFORE_REPLACE = 3 };
 
 /* A container that steps are added for. */
 struct target {
@@ -368,6 +368,13 @@ static bool may_restart(struct builder *b, const struct desired_container *want,
     return false;
 }
 
+/* What others have done to its file system is not undone by starting it again. */
+static bool keeps_ending(const struct builder *b, const struct desired_container *want)
+{
+    const struct known_restart *k = memory_restart(b->in->memory, want->name);
+    return want->role != ROLE_AGENT && k && k->streak >= ENDS_BEFORE_REPLACE;
+}
+
 static void build_stopped(struct builder *b, const struct desired_container *want,
                           const struct observed_container *c)
 {
@@ -381,6 +388,14 @@ static void build_stopped(struct builder *b, const struct desired_container *wan
     const struct seal *seal = memory_seal(b->in->memory, c->id);
     if (seal && seal->state == SEAL_BROKEN) {
         build_again(b, want, c, "it is not sealed as asked");
+        return;
+    }
+    if (ran && keeps_ending(b, want)) {
+        t.cause = "it ends each time: another one is made";
+        t.last = build_remove(b, c, want, t.cause, STEP_NONE);
+        t.id = NULL;
+        build_create(b, &t);
+        build_start(b, &t, true); /* counted, so that the next one waits longer */
         return;
     }
     if (memory_unstartable(b->in->memory, c->id)) {

@@ -268,6 +268,12 @@ static void know_the_rest(struct golden *g)
         for (json_int_t i = 0; i < json_integer_value(v); i++)
             memory_note_restart(&g->memory, key, NOW);
     }
+    /* Started that often, the last time long enough ago to be started again. */
+    json_object_foreach(json_object_get(g->known, "restarted"), key, v)
+    {
+        for (json_int_t i = 0; i < json_integer_value(v); i++)
+            memory_note_restart(&g->memory, key, NOW - 50 * NS_PER_S);
+    }
     json_object_foreach(json_object_get(g->known, "busy"), key, v)
     {
         struct str_list attached = {0};

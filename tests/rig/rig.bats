@@ -106,6 +106,7 @@ assert [socket.gethostbyname("turn.example.test")[-1] for _ in range(4)] == ["7"
 	engine_exec "$NAME" ip -netns guest address add 192.0.2.2/24 dev inner
 	engine_exec "$NAME" ip -netns guest link set inner up
 	engine_exec "$NAME" ip -netns guest route add default via 192.0.2.1
+	engine_world_nearby "$NAME"
 	engine_sniff "$NAME" "$BATS_TEST_TMPDIR/capture" outer
 	engine_exec "$NAME" ip netns exec guest python3 - <<-'END'
 		import base64, socket, struct
@@ -123,6 +124,10 @@ assert [socket.gethostbyname("turn.example.test")[-1] for _ in range(4)] == ["7"
 		    s.settimeout(5)
 		    s.sendto(b"nonce-udp", ("100.100.100.200", 123))
 		    assert b"world" in s.recv(200)
+		    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+		    for address, port in (("255.255.255.255", 67), ("224.0.0.251", 5353), ("192.0.2.255", 9)):
+		        s.sendto(f"to-all-{address}".encode(), (address, port))
+		        assert b"world" in s.recv(200)
 		    name = b"".join(bytes([len(label)]) + label for label in (b"secret-1", b"canary", b"example", b"net", b""))
 		    s.sendto(b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + name + b"\0\1\0\1", ("8.8.8.8", 53))
 		    answer = s.recv(200)
@@ -132,7 +137,8 @@ assert [socket.gethostbyname("turn.example.test")[-1] for _ in range(4)] == ["7"
 	seen=$(engine_world_seen "$NAME" | jq -c '[.event, .proto, .local, .peer, .text]')
 	for line in '["connect","tcp","203.0.113.66:443","192.0.2.2",null]' '["data","tcp","169.254.169.254:443","192.0.2.2","nonce-169.254.169.254"]' \
 		'["data","tcp","1.1.1.1:443","192.0.2.2","nonce-1.1.1.1"]' '["connect","tcp","203.0.113.66:22","192.0.2.2",null]' \
-		'["data","udp","100.100.100.200:123","192.0.2.2","nonce-udp"]'; do
+		'["data","udp","100.100.100.200:123","192.0.2.2","nonce-udp"]' '["data","udp","0.0.0.0:67","192.0.2.2","to-all-255.255.255.255"]' \
+		'["data","udp","0.0.0.0:5353","192.0.2.2","to-all-224.0.0.251"]' '["data","udp","0.0.0.0:9","192.0.2.2","to-all-192.0.2.255"]'; do
 		grep -qxF "$line" <<<"$seen"
 	done
 	grep -qF '"udp","8.8.8.8:53"' <<<"$seen"

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outside of a test engine's closed world: takes every connection and datagram, and records it.
 
-usage: world.py LOG --tcp PORT[,PORT]... --udp PORT[,PORT]... ADDRESS...
+usage: world.py LOG --tcp PORT[,PORT]... --udp PORT[,PORT]... [--join GROUP[,GROUP]...] ADDRESS...
 
-Every port is open on every address; the addresses have to be there. LOG gets one JSON object a line:
+Every port is open on every address; the addresses have to be there, and 0.0.0.0 is all of them and broadcasts. Multicast GROUPs
+are joined on every interface that there is. LOG gets one JSON object a line:
   {"event": "listening", "addresses", "tcp", "udp"}            once, when all of them are open
   {"event": "connect", "proto": "tcp", "local", "peer"}        at once, whether or not bytes follow
   {"event": "data", "proto", "local", "peer", "size", "text"}  the first bytes of a connection, each datagram
@@ -14,6 +15,7 @@ else with a line that says `world`.
 """
 import argparse
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -80,6 +82,14 @@ def stream(local, record):
         record.write(event="connect", proto="tcp", local=local, peer=peer)
         try:
             data = await asyncio.wait_for(reader.read(KEPT), 30)
+            try:
+                while data and len(data) < KEPT:  # what comes in pieces
+                    piece = await asyncio.wait_for(reader.read(KEPT - len(data)), 0.1)
+                    if not piece:
+                        break
+                    data += piece
+            except asyncio.TimeoutError:
+                pass
             if data:
                 record.data("tcp", local, peer, data)
                 if local.endswith(":53"):
@@ -97,6 +107,21 @@ def stream(local, record):
     return handle
 
 
+def datagram_socket(address, port, groups):
+    """A UDP socket; a member of the groups on each interface."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((address, port))
+    for index, _ in socket.if_nameindex():
+        for group in groups:
+            try:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack("=4s4si", socket.inet_aton(group), b"\0" * 4, index))
+            except OSError as error:
+                if error.errno not in (errno.ENODEV, errno.EADDRNOTAVAIL):  # it went away
+                    raise
+    sock.setblocking(False)
+    return sock
+
+
 def ports(text):
     """A list of port numbers."""
     return [int(port) for port in text.split(",") if port]
@@ -111,7 +136,7 @@ async def serve(options):
             await asyncio.start_server(stream(f"{address}:{port}", record), address, port, reuse_address=True)
         for port in options.udp:
             await loop.create_datagram_endpoint(
-                lambda local=f"{address}:{port}": Datagrams(local, record), local_addr=(address, port)
+                lambda local=f"{address}:{port}": Datagrams(local, record), sock=datagram_socket(address, port, options.join)
             )
     record.write(event="listening", addresses=options.address, tcp=options.tcp, udp=options.udp)
     await asyncio.Event().wait()
@@ -122,6 +147,7 @@ def main():
     parser.add_argument("log")
     parser.add_argument("--tcp", type=ports, default=[])
     parser.add_argument("--udp", type=ports, default=[])
+    parser.add_argument("--join", type=lambda text: text.split(","), default=[])
     parser.add_argument("address", nargs="+")
     asyncio.run(serve(parser.parse_args()))
 

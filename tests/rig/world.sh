@@ -11,22 +11,34 @@ RIG_CANARY=203.0.113.66
 # A canary's, metadata services', public resolvers'.
 RIG_CANARIES="$RIG_CANARY 169.254.169.254 169.254.169.253 169.254.170.2 100.100.100.200 168.63.129.16 1.1.1.1 8.8.8.8 9.9.9.9"
 RIG_WORLD_TCP=22,25,53,80,443,465,587,853,993,2375,3389,5228,5432,6667,8080,8443,8888,9418,32526
+RIG_NEARBY_UDP=9,67,1900,3702,5353,5355
+RIG_NEARBY_GROUPS=224.0.0.1,224.0.0.2,224.0.0.22,224.0.0.251,224.0.0.252,239.255.255.250
 RIG_WORLD_UDP=53,123,443,500,853,1194,3478,4444,4500,51820
 
 engine_world_log() { printf '%s/world.log\n' "$(engine_dir "$1")"; }
 
 # engine_world NAME [ADDRESS...]: opens the world on the addresses (default: $RIG_CANARIES).
 engine_world() {
-	local name=$1 dir before deadline=$((SECONDS + 15))
+	local name=$1
 	shift
 	# shellcheck disable=SC2086
 	[ $# -gt 0 ] || set -- $RIG_CANARIES
+	engine_addr "$name" "$@" && engine_world_open "$name" --tcp "$RIG_WORLD_TCP" --udp "$RIG_WORLD_UDP" "$@"
+}
+
+# engine_world_nearby NAME: also what is sent to everybody on one of the interfaces that there are now.
+engine_world_nearby() {
+	engine_exec "$1" sysctl -qw net.ipv4.igmp_max_memberships=4096 &&
+		engine_world_open "$1" --udp "$RIG_NEARBY_UDP" --join "$RIG_NEARBY_GROUPS" 0.0.0.0
+}
+
+engine_world_open() {
+	local name=$1 dir before deadline=$((SECONDS + 15))
+	shift
 	dir=$(engine_dir "$name")
 	: >>"$dir/world.log"
 	before=$(grep -c '"listening"' "$dir/world.log" || true)
-	engine_addr "$name" "$@" &&
-		engine_spawn "$name" "$dir/world.err" python3 "$RIG_DIR/world.py" "$dir/world.log" \
-			--tcp "$RIG_WORLD_TCP" --udp "$RIG_WORLD_UDP" "$@" >/dev/null || return 1
+	engine_spawn "$name" "$dir/world.err" python3 "$RIG_DIR/world.py" "$dir/world.log" "$@" >/dev/null || return 1
 	until [ "$(grep -c '"listening"' "$dir/world.log")" -gt "$before" ]; do
 		if [ "$SECONDS" -ge "$deadline" ] || grep -q Traceback "$dir/world.err"; then
 			cat -- "$dir/world.err" >&2

@@ -8,6 +8,7 @@ import asyncio
 import functools
 import json
 import os
+import resource
 import signal
 
 from mitmproxy import http
@@ -19,15 +20,20 @@ import policy
 import routes
 import shims
 import store
-from head import Head, HeadError, body_size
+from head import Head, HeadError, body_size, merged
 from jsonlog import emit
 from redact import StreamMasker
 
-MAX_CLIENTS = 512
-STREAM_ABOVE = 1 << 20
+MAX_CLIENTS = 512  # fewer where the process may not open that many files
+FILES_OF_A_CLIENT = 2
+FILES_OF_OUR_OWN = 64
+SPARE_CLIENTS = 16  # that only the proxy itself can use, for its canary
+UPSTREAM_DEADLINE = 30.0  # seconds until pipelock has let a tunnel through and the upstream has shown its certificate
+STREAM_ABOVE = 1 << 16
 EXIT_BROKEN = 70
 LINGER = 0.05  # seconds between an answer and the end of a connection that mitmproxy leaves open
 _MARK = "bottler"
+_TUNNEL = "bottler_tunnel"
 _MASKER = "bottler-masker"  # that of the request, since a reload can change the credentials meanwhile
 
 
@@ -77,6 +83,7 @@ def _no_client(client):
 def _answer(flow, decision):
     """Answers a flow in place of the upstream."""
     flow.request.stream = False
+    flow.request.headers.pop("Expect", None)  # or mitmproxy would ask for the body first
     flow.metadata[_MARK] = "denied"
     headers = {
         "Content-Type": "application/json",
@@ -90,6 +97,30 @@ def _answer(flow, decision):
         flow.response.reason = f"Forbidden by bottler egress: {decision.reason}"  # all that most clients show of it
 
 
+def _has_body(flow):
+    """Whether a body can follow the head of this response."""
+    return flow.request.method.upper() != "HEAD" and flow.response.status_code not in (204, 304)
+
+
+def _is_encoded(headers):
+    """Whether some field says that the body is not the plain bytes, whatever spelling of its name a client accepts."""
+    for name, value in headers.fields:
+        plain, said = merged(name), value.strip(b" \t").lower()
+        if plain == b"contentencoding" and said not in (b"", b"identity"):
+            return True
+        if plain == b"transferencoding" and said not in (b"", b"identity", b"chunked"):
+            return True
+    return False
+
+
+def max_clients():
+    """How many clients the process can serve with the files that it may have open."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return MAX_CLIENTS
+    return max(1, min(MAX_CLIENTS, (files - FILES_OF_OUR_OWN) // FILES_OF_A_CLIENT - SPARE_CLIENTS))
+
+
 class Egress:
     """The state of one proxy process: its policy and its clients' tunnels."""
 
@@ -101,6 +132,9 @@ class Egress:
         self.policy = store.Policy()
         self.tunnels = {}
         self.clients = set()
+        self.max_clients = max_clients()
+        self._full = False
+        self._deadlines = {}  # of the upstream connection that is being made, by the client's id
         self.pending_reload = False
         self._canary_lock = asyncio.Lock()
         self._tasks = set()
@@ -118,15 +152,17 @@ class Egress:
             emit("routes_rejected", routes_sha256="", error=f"unexpected {type(error).__name__}")
             return False
         self.policy = fresh
-        emit("routes_loaded", routes_sha256=fresh.digest, generation=fresh.generation, routes=len(fresh.table.routes))
         self._cut_revoked()
+        emit("routes_loaded", routes_sha256=fresh.digest, generation=fresh.generation, routes=len(fresh.table.routes))
         return True
 
     def _cut_revoked(self):
-        """Closes the tunnels to hosts that the table no longer has, running streams included."""
-        for tunnel_id, (client, tunnel) in list(self.tunnels.items()):
-            if tunnel.host not in self.policy.table.routes:
-                del self.tunnels[tunnel_id]
+        """Closes the tunnels to what the table no longer allows: a host, or the request that is under way."""
+        table = self.policy.table
+        for client, tunnel in list(self.tunnels.values()):
+            known = tunnel.host in table.routes
+            if not known or tunnel.head and not policy.decide_inside(tunnel.head, tunnel, table).allow:
+                tunnel.revoked = True
                 shims.close_client(client)
 
     def running(self):
@@ -162,22 +198,57 @@ class Egress:
     @closed(_no_client)
     def client_connected(self, client):
         """Bounds the number of clients; the canary's own connection always gets in."""
-        if len(self.clients) >= MAX_CLIENTS and not client.peername[0].startswith("127."):
+        spare = SPARE_CLIENTS if self._is_own(client) else 0
+        if len(self.clients) >= self.max_clients + spare:
             client.error = "too many connections"
+            if not self._full:
+                self._full = True  # said once, until it has passed
+                self._log(policy.Decision(False, "connections", "too many connections at once", status=0))
             return
         self.clients.add(client.id)
+
+    def _is_own(self, client):
+        """Whether a client is this very process, which asks itself for the canary."""
+        return client.peername[0] == self.listen[0]
 
     def client_disconnected(self, client):
         """Forgets a client."""
         self.clients.discard(client.id)
         self.tunnels.pop(client.id, None)
+        self._in_time(client)
+        if len(self.clients) < self.max_clients // 2:
+            self._full = False
 
     @closed(_no_server)
     def server_connect(self, data):
-        """There is one server: pipelock."""
+        """There is one server: pipelock. It is not connected to for who has gone, or has just been cut off."""
         if tuple(data.server.address[:2]) != self.upstream:
             emit("error", where="server_connect", error="connection past the upstream proxy")
             data.server.error = "refused"
+            return
+        self._in_time(data.client)
+        tunnel = self._tunnel(data.client)
+        if data.client.id not in self.clients or tunnel is not None and tunnel.revoked:
+            data.server.error = "refused"
+            return
+        self._deadlines[data.client.id] = asyncio.get_running_loop().call_later(
+            UPSTREAM_DEADLINE, self._too_late, data.client)
+
+    def tls_established_server(self, data):
+        """The upstream is there."""
+        self._in_time(data.context.client)
+
+    def _in_time(self, client):
+        """No upstream connection of this client is waited for any more."""
+        waiting = self._deadlines.pop(client.id, None)
+        if waiting:
+            waiting.cancel()
+
+    def _too_late(self, client):
+        """The upstream connection of a client is given up; the agent gets a 502."""
+        self._deadlines.pop(client.id, None)
+        emit("error", where="upstream", error="no answer in time")
+        shims.close_servers(client)
 
     def next_layer(self, nextlayer):
         """Lets only the layers through that the bottle needs: HTTP, CONNECT, TLS once, HTTP."""
@@ -239,8 +310,8 @@ class Egress:
             tunnel.tls = True
 
     def _tunnel(self, client):
-        """The Tunnel of a client, or None before its CONNECT was allowed."""
-        return self.tunnels.get(client.id, (None, None))[1]
+        """The Tunnel of a client, also of one that has just gone; None before its CONNECT was allowed."""
+        return getattr(client, _TUNNEL, None)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -260,14 +331,22 @@ class Egress:
         flow.request.data.host = decision.host
         flow.request.data.port = decision.port
         flow.metadata[_MARK] = "allowed"
-        self.tunnels[flow.client_conn.id] = (flow.client_conn, policy.Tunnel(decision.host))
+        tunnel = policy.Tunnel(decision.host)
+        setattr(flow.client_conn, _TUNNEL, tunnel)
+        if flow.client_conn.id in self.clients:  # it can have gone meanwhile
+            self.tunnels[flow.client_conn.id] = (flow.client_conn, tunnel)
 
     def http_connect_upstream(self, flow):
-        """Only the host of an allowed CONNECT is asked of pipelock. Anything else is a broken proxy."""
+        """Only the host of an allowed CONNECT is asked of pipelock. Anything else is a broken proxy.
+
+        Where a reload has just taken the host away, pipelock is asked for what nobody allows: this hook has no other refusal.
+        """
         tunnel = self._tunnel(flow.client_conn)
         if tunnel is None or (flow.request.host, flow.request.port) != (tunnel.host, 443):
             raise AssertionError("upstream CONNECT without a tunnel")
-        flow.request.headers["Host"] = f"{tunnel.host}:443"
+        host = routes.CANARY_HOST if tunnel.revoked else tunnel.host
+        flow.request.authority = f"{host}:443"
+        flow.request.headers["Host"] = f"{host}:443"
 
     @closed(_deny_flow)
     def requestheaders(self, flow):
@@ -278,6 +357,8 @@ class Egress:
             self._deny(flow, policy.malformed(head.args[0], tunnel.host if tunnel else ""))
         elif tunnel is None:
             self._outside(flow, head)
+        elif tunnel.revoked:
+            self._deny(flow, policy.gone(tunnel.host))
         else:
             self._inside(flow, head, tunnel)
 
@@ -314,6 +395,7 @@ class Egress:
         request.data.authority = b""
         size = body_size(head)
         request.stream = size is None or size > STREAM_ABOVE
+        tunnel.head = head
         flow.metadata[_MARK] = "credentialed" if route.scheme else "allowed"
         flow.metadata[_MASKER] = now.masker
         self._log(decision)
@@ -334,8 +416,7 @@ class Egress:
     def _deny(self, flow, decision):
         """Answers with the denial; nothing goes upstream."""
         _answer(flow, decision)
-        own = decision.host == routes.CANARY_HOST and flow.client_conn.peername[0].startswith("127.")
-        if not own:
+        if decision.host != routes.CANARY_HOST or not self._is_own(flow.client_conn):
             self._log(decision)
 
     def _log(self, decision):
@@ -363,15 +444,18 @@ class Egress:
             return
         masker = flow.metadata[_MASKER]
         self._mask_head(flow.response, masker)
-        if flow.response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        if _has_body(flow) and _is_encoded(flow.response.headers):
             self._replace(flow)
             return
         flow.response.stream = StreamMasker(masker)
 
     @staticmethod
     def _mask_head(response, masker):
-        """Masks the status text and the header fields of a response."""
-        fields = response.headers.fields
+        """Masks the status text and the header fields of a response, and takes away its cookies.
+
+        They would be a credential in the place of ours, good for other hosts of the same owner; here the agent's are left out.
+        """
+        fields = [(name, value) for name, value in response.headers.fields if b"cookie" not in merged(name)]
         response.headers = http.Headers([(masker.mask(name), masker.mask(value)) for name, value in fields])
         response.data.reason = masker.mask(response.data.reason)
 
@@ -393,6 +477,9 @@ class Egress:
     def response(self, flow):
         """Denies what mitmproxy answered without asking, ends a denied CONNECT, drops trailers."""
         mark = flow.metadata.get(_MARK)
+        tunnel = self._tunnel(flow.client_conn)
+        if tunnel is not None:
+            tunnel.head = None
         if mark is None:
             self._deny(flow, policy.malformed("a request that cannot be made here"))
         if mark != "allowed" and flow.request.method.upper() == "CONNECT":

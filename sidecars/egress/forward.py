@@ -1,17 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The header fields that go upstream: written anew from the parsed head, never passed through."""
-from head import Head
+"""The header fields that go upstream: written anew from the parsed head, never passed through.
+
+Names are compared as the laxest server reads them (`head.merged`): no case, dashes, underscores or dots.
+"""
+from head import Head, body_size, merged
 
 _DROPPED = {
-    b"host", b"authorization", b"proxy-authorization", b"proxy-authenticate", b"proxy-connection",
-    b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"http2-settings", b"accept-encoding",
-    b"forwarded", b"via", b"x-host", b"x-http-host-override", b"x-override-url",
+    b"contentlength", b"transferencoding",  # written anew, in the one spelling that every server knows
+    b"host", b"authorization", b"proxyauthorization", b"proxyauthenticate", b"proxyconnection",
+    b"connection", b"keepalive", b"te", b"trailer", b"upgrade", b"http2settings", b"acceptencoding",
+    b"forwarded", b"via", b"xhost", b"xhttphostoverride", b"xoverrideurl", b"xproxyurl",
+    b"xhttpdestinationurl", b"xwawsunencodedurl", b"xmiddlewaresubrequest",
 }
-_DROPPED_PREFIXES = (b"x-forwarded-", b"x-original-", b"x-rewrite-", b"sec-websocket-")
-_CREDENTIAL_PARTS = (b"authorization", b"authentication", b"cookie")
-_CREDENTIAL_ENDS = (
-    b"apikey", b"token", b"secret", b"subscriptionkey", b"authkey", b"authemail", b"credential", b"password",
+_DROPPED_STARTS = (
+    b"xforwarded", b"xoriginal", b"xrewrite", b"xenvoyoriginal", b"secwebsocket", b"xpipelock", b"pipelock",
 )
+_CREDENTIAL_PARTS = (
+    b"authorization", b"authorisation", b"authenticat", b"cookie", b"token", b"secret", b"passw", b"credential",
+    b"signature", b"apikey", b"accesskey", b"jwt", b"saml", b"assertion", b"webauth", b"impersonat", b"session",
+    b"clientcert", b"remoteuser", b"oauth",
+)
+_CREDENTIAL_STARTS = (b"auth", b"xauth", b"xamz", b"cfaccess", b"xsslclient", b"sslclient", b"xclientdn")
+_CREDENTIAL_ENDS = (b"key", b"auth", b"otp", b"authemail")
+_CREDENTIALS = {b"sudo", b"dpop", b"xuser", b"xsudo", b"xhoneycombteam"}
+_NO_CREDENTIALS = {b"idempotencykey", b"xidempotencykey", b"mcpsessionid"}
 
 
 def upstream_fields(head: Head, host, scheme, token):
@@ -22,14 +34,19 @@ def upstream_fields(head: Head, host, scheme, token):
     """
     fields = [(b"Host", host.encode())]
     for name, value in head.fields:
-        lower = name.lower()
-        if lower in _DROPPED or lower.startswith(_DROPPED_PREFIXES):
+        plain = merged(name)
+        if plain in _DROPPED or plain.startswith(_DROPPED_STARTS):
             continue
-        if scheme and carries_credential(lower):
+        if scheme and carries_credential(name):
             continue
-        if lower == b"expect" and value.lower() != b"100-continue":
+        if plain == b"expect" and value.lower() != b"100-continue":
             continue
         fields.append((name, value))
+    size = body_size(head)
+    if size is None:
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    elif head.values(b"content-length"):
+        fields.append((b"Content-Length", str(size).encode()))
     if b"close" in _connection_options(head):
         fields.append((b"Connection", b"close"))
     fields.append((b"Accept-Encoding", b"identity"))
@@ -39,12 +56,16 @@ def upstream_fields(head: Head, host, scheme, token):
 
 
 def carries_credential(name):
-    """Whether a field of this name (lower case) is one by which some upstream knows its caller.
-
-    Dashes and underscores count for nothing, since servers differ in what they make of them.
-    """
-    plain = name.replace(b"-", b"").replace(b"_", b"")
-    return any(part in plain for part in _CREDENTIAL_PARTS) or plain.endswith(_CREDENTIAL_ENDS)
+    """Whether a field of this name is one by which some upstream knows its caller."""
+    plain = merged(name)
+    if plain in _NO_CREDENTIALS:
+        return False
+    return (
+        plain in _CREDENTIALS
+        or any(part in plain for part in _CREDENTIAL_PARTS)
+        or plain.startswith(_CREDENTIAL_STARTS)
+        or plain.endswith(_CREDENTIAL_ENDS)
+    )
 
 
 def _connection_options(head):

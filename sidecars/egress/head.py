@@ -18,7 +18,7 @@ _NAME = re.compile(_TOKEN)
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _AUTHORITY = re.compile(r"([A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_SINGLE = (b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect", b"upgrade")
+_SINGLE = (b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"expect", b"upgrade")
 
 
 class HeadError(Exception):
@@ -38,6 +38,10 @@ class Head:
         """All values of the field `name` (bytes, lower case), in order."""
         return [value for field, value in self.fields if field.lower() == name]
 
+    def names(self):
+        """All field names in order, each as the laxest servers read it."""
+        return [merged(field) for field, _ in self.fields]
+
     @property
     def path(self):
         """The target up to its query."""
@@ -47,6 +51,14 @@ class Head:
     def query(self):
         """What follows the first question mark, or the empty string."""
         return self.target.partition("?")[2]
+
+
+def merged(name):
+    """A field name as the laxest servers read it: CGI and its heirs don't tell case, dashes, underscores and dots apart."""
+    return re.sub(rb"[^0-9a-z]", b"", name.lower())
+
+
+_MERGED = {merged(name): name for name in _SINGLE}
 
 
 def parse_head(lines):
@@ -93,17 +105,24 @@ def _field(line):
 
 
 def _check_single(head):
-    """Fields whose repetition two programs could resolve differently appear once at most."""
-    for name in _SINGLE:
-        if len(head.values(name)) > 1:
+    """Fields whose repetition two programs could resolve differently appear once at most, under their own name."""
+    seen = set()
+    for field, _ in head.fields:
+        name = _MERGED.get(merged(field))
+        if name is None:
+            continue
+        if field.lower() != name:
+            raise HeadError(f"a header name that some servers take for {name.decode()}")
+        if name in seen:
             raise HeadError(f"the header {name.decode()} appears more than once")
+        seen.add(name)
 
 
 def _check_framing(head):
     """The length of the body has exactly one meaning."""
     length = head.values(b"content-length")
     coding = head.values(b"transfer-encoding")
-    if length and not re.fullmatch(rb"[0-9]{1,15}", length[0]):
+    if length and not re.fullmatch(rb"0|[1-9][0-9]{0,14}", length[0]):
         raise HeadError("content-length is not a plain number")
     if coding and coding[0].lower() != b"chunked":
         raise HeadError("transfer-encoding is something else than chunked")

@@ -6,6 +6,7 @@ that it watches, and drops it, with all traffic allowed, when the file goes away
 """
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -19,6 +20,7 @@ from jsonlog import emit  # noqa: E402
 
 EXIT_BROKEN = 70
 BODY_LIMIT = "64m"
+MAX_FILES = 4096
 _HANGUPS = []
 
 
@@ -111,10 +113,11 @@ async def serve(etc, private, upstream, listen):
     """Runs the proxy until a signal ends it."""
     import shims  # pylint: disable=import-outside-toplevel
     from addon import Egress  # pylint: disable=import-outside-toplevel
-    from mitmproxy import options as mitm_options  # pylint: disable=import-outside-toplevel
+    from mitmproxy import certs, options as mitm_options  # pylint: disable=import-outside-toplevel
     from mitmproxy.tools.dump import DumpMaster  # pylint: disable=import-outside-toplevel
 
-    shims.install()
+    interceptor = certs.Cert.from_pem(_read(etc / "ca" / "pipelock-ca.pem")).subject
+    shims.install(interceptor)
     master = DumpMaster(mitm_options.Options(), with_termlog=False, with_dumper=False)
     apply(master.options, options(private, upstream, listen))
     own = ("127.0.0.1" if listen[0] in ("0.0.0.0", "") else listen[0], listen[1])
@@ -123,6 +126,13 @@ async def serve(etc, private, upstream, listen):
     egress.pending_reload = bool(_HANGUPS)
     master.addons.add(egress)
     await master.run()
+
+
+def _open_more_files():
+    """As many as are allowed, up to what the proxy can use."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _private_directory():
@@ -138,6 +148,7 @@ def main():
     signal.signal(signal.SIGHUP, lambda *_: _HANGUPS.append(True))
     sys.dont_write_bytecode = True
     os.umask(0o077)
+    _open_more_files()
     private = _private_directory()
 
     def leave(code):

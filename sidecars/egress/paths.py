@@ -8,8 +8,11 @@ import re
 import unicodedata
 import urllib.parse
 
+_DAV_CHANGES = ("PUT", "DELETE", "MKCOL", "MOVE", "COPY", "LOCK", "UNLOCK", "PROPPATCH", "PATCH")
 _PCHARS = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})+")
 _SEPARATORS = set("./\\%")
+# Not by normalisation, but by the best-fit tables of some systems, one of the separators.
+_LOOKALIKES = set("\u2044\u2215\u2216\u29f5\u29f8\u29f9\u00a5\u20a9\u3002\uff61")
 
 
 def path_error(path):
@@ -26,11 +29,12 @@ def path_error(path):
         if segment == "":
             return "the path has an empty segment"
     for segment in segments:
-        name = segment.partition(";")[0]
+        # As a server reads it that takes parameters away, encoded ones too, and blanks at the ends.
+        name = urllib.parse.unquote(segment).partition(";")[0].strip()
         if name in (".", ".."):
             return "the path has a dot segment"
         if name == "" and segment:
-            return "the path has a segment that is only parameters"
+            return "the path has a segment that is only parameters or blanks"
     return None
 
 
@@ -51,7 +55,8 @@ def _encoded_error(path):
     for char in decoded:
         if ord(char) < 0x80:
             continue
-        if unicodedata.category(char)[0] == "C" or _SEPARATORS & set(unicodedata.normalize("NFKC", char)):
+        control = unicodedata.category(char)[0] == "C"
+        if control or char in _LOOKALIKES or _SEPARATORS & set(unicodedata.normalize("NFKC", char)):
             return "the path has an encoded character that some servers read as a separator"
     return None
 
@@ -67,12 +72,17 @@ def matches(kind, value, path):
     return path.startswith(value if value.endswith("/") else value + "/")
 
 
-def git_push(path, query, content_type):
-    """Whether a request is a part of a git push over HTTP, in any spelling a server could decode."""
+def git_push(method, path, query, content_type):
+    """Whether a request is a part of a git push over HTTP, in any spelling a server could decode.
+
+    That is the two requests of git's own protocol, and, of the older push by WebDAV, every change inside a repository.
+    """
     if b"git-receive-pack" in content_type.lower():
         return True
     plain, spelled_query = _decoded(path), _decoded(query)
     if "git-receive-pack" in plain:
+        return True
+    if method.upper() in _DAV_CHANGES and re.search(r"\.git/+(?:objects|refs|info|packed-refs|head)\b", plain):
         return True
     if "git-receive-pack" not in spelled_query:
         return False
@@ -86,6 +96,11 @@ def query_names(query):
         name, _, value = part.partition("=")
         pairs.append((_decoded(name).replace("+", " ").strip(), urllib.parse.unquote(value)))
     return pairs
+
+
+def parameter_names(path):
+    """The names of the parameters in the segments of a path (`;name=value`), as query_names() gives them."""
+    return [pair for part in _decoded(path).split("/") for pair in query_names(part.partition(";")[2])]
 
 
 def _decoded(text):

@@ -6,20 +6,30 @@ check, a sentence, the nearest thing that is allowed, and what to do.
 """
 import difflib
 import json
+import re
 from dataclasses import dataclass
 from typing import Optional
 
 import paths
-from head import body_size, split_authority
+from head import body_size, merged, split_authority
 from routes import INTROSPECTION_HOST, Route, Table
 
 _COMPARED = 200  # hosts that a denial looks through for a similar one
 _NEVER = ("CONNECT", "TRACE", "TRACK", "PRI")
-_METHOD_OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-method")
-_QUERY_CREDENTIALS = {
-    "access_token", "api_key", "api-key", "apikey", "auth_token", "authtoken", "bearer_token",
-    "job_token", "oauth_token", "private_token", "x-api-key",
+# Names of fields as head.merged gives them, and of parameters without anything but letters and digits.
+_METHOD_OVERRIDES = {
+    b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride", b"xmethod", b"httpmethodoverride", b"methodoverride",
 }
+_PATH_OVERRIDE_ENDS = (b"copysource", b"copyfrom", b"renamesource", b"movesource", b"objectmanifest")
+_QUERY_CREDENTIALS = {
+    "accesskey", "accesskeyid", "accesstoken", "apikey", "apitoken", "appkey", "applicationkey", "assertion", "auth",
+    "authkey", "authorization", "authtoken", "awsaccesskeyid", "bearer", "bearertoken", "clientassertion",
+    "clientsecret", "googleaccessid", "idtoken", "jobtoken", "jsessionid", "jwt", "key", "oauthsignature", "oauthtoken",
+    "passwd", "password", "personalaccesstoken", "phpsessid", "privatetoken", "refreshtoken", "secret", "secretkey",
+    "sessionid", "sessiontoken", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "token", "usertoken",
+    "xamzcredential", "xamzsecuritytoken", "xamzsignature", "xapikey", "xgoogcredential", "xgoogsignature",
+}
+_METHOD_PARAMETER = re.compile(r"[_.\[ ]method(?:$|[^0-9a-z])|x[-_. ]http[-_. ]method")
 _SEE = f"GET http://{INTROSPECTION_HOST}/allowlist through this proxy lists what is allowed"
 _ASK = f"{_SEE}; if the task needs more, ask the owner of this bottle for a route"
 
@@ -32,6 +42,8 @@ class Tunnel:
     tls: bool = False  # the agent's TLS handshake is finished
     hello: bool = False  # a ClientHello was seen
     sni: Optional[str] = None
+    head: Optional[object] = None  # of the allowed request that is under way
+    revoked: bool = False  # a reload has taken away what it was for
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Decision:
     reason: str = ""
     hint: str = ""
     nearest: Optional[object] = None
+    ask: Optional[dict] = None  # the route that would lift the denial
     host: str = ""
     port: int = 443
     method: str = ""
@@ -52,11 +65,11 @@ class Decision:
 
 
 class _Denied(Exception):
-    """Carries rule, reason, hint and nearest out of the checks."""
+    """Carries rule, reason, hint, nearest and ask out of the checks."""
 
-    def __init__(self, rule, reason, hint="", nearest=None):
+    def __init__(self, rule, reason, hint="", nearest=None, ask=None):
         super().__init__(rule)
-        self.rule, self.reason, self.hint, self.nearest = rule, reason, hint, nearest
+        self.rule, self.reason, self.hint, self.nearest, self.ask = rule, reason, hint, nearest, ask
 
 
 def decide_connect(head, table):
@@ -123,7 +136,7 @@ def decide_inside(head, tunnel, table):
         if head.method.upper() in _NEVER:
             raise _Denied("method", "this method is never allowed")
         content_type = b"".join(head.values(b"content-type"))
-        if paths.git_push(head.path, head.query, content_type):
+        if paths.git_push(head.method, head.path, head.query, content_type):
             raise _Denied("git-push", "git pushes over HTTP are not carried",
                           "push to the git-gate remote of this bottle (git://git-gate:9418/NAME.git) instead")
         route = _route(table, tunnel.host)
@@ -164,7 +177,7 @@ def _route(table, host):
     if route is None:
         near = difflib.get_close_matches(host, list(table.routes)[:_COMPARED], n=1, cutoff=0.7)
         reason = "no route allows this host" if table.routes else "no routes are loaded, so everything is denied"
-        raise _Denied("host", reason, _ASK, {"host": near[0]} if near else None)
+        raise _Denied("host", reason, _ASK, {"host": near[0]} if near else None, {"host": host})
     return route
 
 
@@ -178,18 +191,26 @@ def _check_route(head, route):
             raise _Denied("path-syntax", error, "send the plain, normalised path", nearest(head, route))
     on_path = [match for match in route.matches if _path_holds(match, head)]
     if not on_path:
-        raise _Denied("path", "no rule of this host allows this path", _ASK, nearest(head, route))
+        raise _Denied("path", "no rule of this host allows this path", _ASK, nearest(head, route), _wish(head, route))
     on_method = [match for match in on_path if not match.methods or head.method in match.methods]
     if not on_method:
         allowed = sorted({method for match in on_path for method in match.methods})
         raise _Denied("method", "no rule for this path allows this method", _ASK,
-                      {"host": route.host, "methods": allowed})
+                      {"host": route.host, "methods": allowed}, _wish(head, route))
+    names = head.names()
     for match in on_method:
-        if all(head.values(name) == [value] for name, value in match.headers):
+        if all(head.values(name) == [value] and names.count(merged(name)) == 1 for name, value in match.headers):
             return f"matches[{route.matches.index(match)}]"
     names = sorted({name.decode() for match in on_method for name, _ in match.headers})
     raise _Denied("header", "no rule for this path and method fits the headers", _ASK,
                   {"host": route.host, "headers": names})
+
+
+def _wish(head, route):
+    """The route that would allow this request, as the manifest spells routes; None for a path that no rule can name."""
+    if paths.path_error(head.path):
+        return None
+    return {"host": route.host, "path_allowlist": [head.path], "methods": [head.method]}
 
 
 def _path_holds(match, head):
@@ -198,17 +219,27 @@ def _path_holds(match, head):
 
 
 def _check_overrides(head, route):
-    """Nothing in the request lets the upstream take it for another method or another caller's."""
+    """Nothing in the request lets the upstream take it for another method, another path or another caller's."""
+    names = head.names()
+    if route.has_paths and any(name == b"destination" or name.endswith(_PATH_OVERRIDE_ENDS) for name in names):
+        raise _Denied("path-override", "a header of the request names another path",
+                      "the rules of this host are about paths, so only the request's own path may be named")
+    query = paths.query_names(head.query)
     if route.has_methods:
-        named = any(head.values(name) for name in _METHOD_OVERRIDES)
-        if named or any(name in ("_method", "x-http-method-override") for name, _ in paths.query_names(head.query)):
+        asked = any(_METHOD_PARAMETER.match(name) for name, _ in query)
+        if asked or not _METHOD_OVERRIDES.isdisjoint(names):
             raise _Denied("method-override", "the request asks the server to take it for another method",
                           "send that method itself")
     if route.scheme:
-        for name, value in paths.query_names(head.query):
-            if name in _QUERY_CREDENTIALS or value.startswith("AIza"):
-                raise _Denied("query-credential", "a credential in the query of a host whose credential the proxy adds",
+        for name, value in query + paths.parameter_names(head.path):
+            if _plain_parameter(name) in _QUERY_CREDENTIALS or value.startswith("AIza"):
+                raise _Denied("query-credential", "a credential in the URL of a host whose credential the proxy adds",
                               "leave it out: the proxy adds the credential")
+
+
+def _plain_parameter(name):
+    """The name of a parameter as the laxest servers read it: no index, nothing but letters and digits."""
+    return re.sub(r"[^0-9a-z]", "", name.partition("[")[0])
 
 
 def nearest(head, route):
@@ -236,12 +267,17 @@ def _ascii(value):
 
 def _refusal(denied, shown):
     """The Decision that a _Denied stands for."""
-    return Decision(False, denied.rule, denied.reason, denied.hint, denied.nearest, **shown)
+    return Decision(False, denied.rule, denied.reason, denied.hint, denied.nearest, denied.ask, **shown)
 
 
 def malformed(reason, host=""):
     """The Decision about a head that the strict parser refused, in a tunnel to `host` or before any."""
     return Decision(False, "head", reason, "send plain HTTP/1.1", host=host, port=443 if host else 0)
+
+
+def gone(host):
+    """The Decision about a request in a tunnel that a reload has ended."""
+    return Decision(False, "host", "what this tunnel was for is no longer allowed", _ASK, host=host)
 
 
 def failure():
@@ -260,6 +296,7 @@ def body_of(decision):
         "method": decision.method,
         "path": decision.path[:1024],
         "nearest": decision.nearest,
+        "ask": decision.ask,
         "hint": decision.hint,
     }
     return (json.dumps(shown) + "\n").encode("ascii")

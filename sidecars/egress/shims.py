@@ -13,29 +13,36 @@ import h11
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from mitmproxy import addonmanager, certs, ctx, exceptions, http, log
+from mitmproxy.addons import proxyserver
 from mitmproxy.net.http import http1
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import commands, events, layer, server
 from mitmproxy.proxy.layers.http import _events, _http1, HttpStream
 
+import bounds
 import policy
-from head import MAX_HEAD, HeadError, parse_head
+from head import HeadError, parse_head
 from jsonlog import emit
 
 HEAD_ATTRIBUTE = "bottler_head"
 EXIT_BROKEN = 70
-MAX_PIPELINED = 1 << 18
 PROXY_LAYERS = 1
 LOG_EVENTS = not hasattr(log, "MitmLogHandler")  # before version 9, log lines are addon events
 _HTTP_START = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: |\Z)")
 
 
-def install():
-    """Puts every shim in place. Raises AttributeError when mitmproxy has changed under our feet."""
+def install(interceptor):
+    """Puts every shim in place. Raises AttributeError when mitmproxy has changed under our feet.
+
+    `interceptor`: the name that pipelock's CA signs with.
+    """
+    _one_exchange(interceptor)
     _strict_safecall()
     _strict_heads()
     _json_errors()
-    _bounded_heads()
+    bounds.install()
     _bodies()
+    _answers_to_head()
+    _crashes()
     _no_trailers()
     _authority_key_identifiers()
     _quiet_logging()
@@ -106,34 +113,12 @@ def _json_errors():
     _http1.make_error_response = make_error_response
 
 
-def _bounded_heads():
-    """A head that does not end is refused instead of being collected, and so are endless requests in advance."""
-    server = _http1.Http1Server
-    original = server.read_headers
-
-    def read_headers(self, event):
-        yield from original(self, event)
-        if self.state == self.read_headers and len(self.buf) > MAX_HEAD:
-            yield commands.SendData(self.conn, _http1.make_error_response(400, "the request head is too long"))
-            yield commands.CloseConnection(self.conn)
-            self.state = self.done
-
-    original_wait = server.wait
-
-    def wait(self, event):
-        yield from original_wait(self, event)
-        if len(self.buf) > MAX_PIPELINED:
-            yield commands.CloseConnection(self.conn)
-            self.buf.maybe_extract_at_most(len(self.buf))
-            self.state = self.done
-
-    server.read_headers = read_headers
-    server.wait = wait
-
-
 def _bodies():
-    """The body limit is for requests (responses are streamed); bodies of denied requests are thrown away."""
+    """The body limit is for requests (responses are streamed). A denial does not wait for the body of what it denies:
+    it is answered at once, and what still comes of the body is thrown away.
+    """
     check, consume = HttpStream.check_body_size, HttpStream.state_consume_request_body
+    begin, done = HttpStream.state_wait_for_request_headers, HttpStream.state_done
 
     def check_body_size(self, request):
         if not request:
@@ -145,8 +130,66 @@ def _bodies():
             return
         yield from consume(self, event)
 
+    def state_wait_for_request_headers(self, event):
+        yield from begin(self, event)
+        waits = self.client_state == self.state_consume_request_body and not event.end_stream
+        if waits and self.flow.response is not None:
+            self.flow.response.headers["Connection"] = "close"
+            yield from self.client_state(_events.RequestEndOfMessage(self.stream_id))
+
+    def state_done(self, event):
+        if isinstance(event, (_events.RequestData, _events.RequestTrailers, _events.RequestEndOfMessage)):
+            return
+        yield from done(self, event)
+
+    HttpStream.state_done = state_done
     HttpStream.check_body_size = check_body_size
     HttpStream.state_consume_request_body = state_consume_request_body
+    HttpStream.state_wait_for_request_headers = state_wait_for_request_headers
+
+
+def _answers_to_head():
+    """An answer to HEAD has no body, whoever gives it."""
+    original = _http1.Http1Server.send
+
+    def send(self, event):
+        if isinstance(event, _events.ResponseData) and self.request and self.request.method.upper() == "HEAD":
+            return
+        yield from original(self, event)
+
+    _http1.Http1Server.send = send
+
+
+def _crashes():
+    """A connection whose handling has ended in an exception is closed: nobody knows what it would do next."""
+    handler = getattr(proxyserver, "ProxyConnectionHandler", server.ConnectionHandler)  # the latter from version 9 on
+    original = handler.log
+
+    def note(self, message, *args, **kwargs):
+        original(self, message, *args, **kwargs)
+        if str(message).startswith("mitmproxy has crashed"):
+            for connection, transport in list(self.transports.items()):
+                if transport.handler:
+                    self.close_connection(connection)
+
+    handler.log = note
+
+
+def _one_exchange(interceptor):
+    """A tunnel in which pipelock terminates TLS carries one request: it ends them soon after the first response, and a
+    request that is on its way then would be lost. Tunnels to the upstream itself are used again.
+    """
+    original = _http1.Http1Client.mark_done
+
+    def mark_done(self, *, request=False, response=False):
+        yield from original(self, request=request, response=response)
+        finished = self.request is None and self.response is None and self.state == self.read_headers
+        shown = self.conn.certificate_list
+        if finished and shown and shown[0].issuer == interceptor:
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
+
+    _http1.Http1Client.mark_done = mark_done
 
 
 def _no_trailers():
@@ -257,9 +300,21 @@ def once(body):
 
 def close_client(client):
     """Closes a client's connection, after what was written to it. Nothing happens when it is gone."""
-    server = ctx.master.addons.get("proxyserver")
-    handlers = getattr(server, "connections", None) or getattr(server, "_connections", {})
-    for handler in list(handlers.values()):
-        if getattr(handler, "client", None) is client and client in handler.transports:
-            handler.close_connection(client)
-            return
+    handler = _handler_of(client)
+    if handler and client in handler.transports:
+        handler.close_connection(client)
+
+
+def close_servers(client):
+    """Closes the connections that were made, or are being made, for a client."""
+    handler = _handler_of(client)
+    for connection in list(handler.transports if handler else ()):
+        if connection is not client:
+            handler.close_connection(connection)
+
+
+def _handler_of(client):
+    """What mitmproxy serves a client with, or None when the client is gone."""
+    addon = ctx.master.addons.get("proxyserver")
+    handlers = getattr(addon, "connections", None) or getattr(addon, "_connections", {})
+    return next((one for one in list(handlers.values()) if getattr(one, "client", None) is client), None)

@@ -1,11 +1,15 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# A newer engine than the machine's own: a bottle comes up, is edited, healed and removed there too. The tests share
-# one installation and follow each other.
+# A newer engine than the machine's own: what doctor and attest say of it, and a bottle's life there: it comes up, is
+# edited, healed and removed. The tests share one installation and follow each other. What needs no bottle runs without
+# pipelock, too.
 
 load lib
 
 setup_file() {
+	E2E_WITHOUT=$(e2e_missing_part)
+	[ "$E2E_WITHOUT" != pipelock ] || export E2E_PARTS=engine
+	export E2E_WITHOUT
 	if [ -z "$(e2e_missing_part)" ]; then
 		if ! "$RIG_DIR/newer.sh" make >"$BATS_FILE_TMPDIR/newer.log" 2>&1; then
 			cat -- "$BATS_FILE_TMPDIR/newer.log" >&2
@@ -15,7 +19,7 @@ setup_file() {
 		export RIG_DOCKERD=$RIG_DIR/newer.sh
 	fi
 	e2e_engine_start agent || return 1
-	[ -z "${E2E_SKIP:-}" ] || return 0
+	[ -z "${E2E_SKIP:-}" ] && [ -z "$E2E_WITHOUT" ] || return 0
 	export E2E_ROOT=$BATS_FILE_TMPDIR
 	inst_make
 	controller_start
@@ -25,6 +29,9 @@ teardown_file() {
 	e2e_engine_stop
 }
 setup() { e2e_setup; }
+
+# First in a test that needs a bottle.
+with_bottle() { [ -z "$E2E_WITHOUT" ] || e2e_missing "$E2E_WITHOUT"; }
 
 engine_minor() { docker version --format '{{.Server.APIVersion}}' | cut -d. -f2; }
 network_of() { docker network inspect "$INST.one.$1"; }
@@ -36,8 +43,49 @@ reaches() {
 	in_agent one python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' "$1" "$2" 2>/dev/null
 }
 
+# doctor_of ENGINE HOST FILE: what doctor says of an engine, from within its namespaces.
+doctor_of() {
+	engine_exec "$1" "$BOTTLER" doctor --engine "$2" --image "egress=$BOTTLER_IMAGE_EGRESS" -o json >"$3"
+}
+# says FILE ROW TEXT: that row of a report, `STATE: WHAT THE ENGINE DOES`, has the text.
+says() { jq -er --arg id "$2" '.rows[] | select(.id == $id) | "\(.state): \(.engine)"' "$1" | grep -F -- "$3"; }
+
+@test "doctor says what this engine does, and not what the machine's own does" {
+	local new=$BATS_TEST_TMPDIR/new old=$BATS_TEST_TMPDIR/old host
+	doctor_of "$E2E_ENGINE" "$DOCKER_HOST" "$new"
+	cat -- "$new"
+	[ "$(jq -r .engine.version "$new")" = "$(docker version --format '{{.Server.Version}}')" ]
+	[ "$(jq -r '"\(.verdict) \(.tried) \(.summary.fail)"' "$new")" = 'sealed true 0' ]
+	# What is the same everywhere is said here too.
+	says "$new" network.host 'mitigated: its host answers containers on a plain internal network'
+	says "$new" network.ipv6 'ok: '
+	says "$new" container.seccomp 'a filter is there'
+	says "$new" network.dns 'ok: looks up no names of internal networks outside'
+	says "$new" network.dns "bottler's answers SERVFAIL"
+	if [ "$(engine_minor)" -ge 48 ]; then
+		says "$new" network.gateway 'ok: has gateway_mode_ipv4=isolated'
+		says "$new" network.route 'ok: gives containers on internal networks no default route (tried)'
+	fi
+
+	host=$(RIG_DOCKERD='' RIG_OWNER=$$ engine_start "$E2E_ENGINE-own")
+	engine_load "$E2E_ENGINE-own" "$E2E_IMAGES/egress.tar"
+	doctor_of "$E2E_ENGINE-own" "$host" "$old"
+	engine_stop "$E2E_ENGINE-own" || return 1
+	cat -- "$old"
+	[ "$(jq -r '"\(.verdict) \(.tried) \(.summary.fail)"' "$old")" = 'sealed true 0' ]
+	if [ "$(jq -r '.engine.api | split(".")[1]' "$old")" -lt 44 ]; then
+		says "$old" network.gateway 'mitigated: puts an address of the host on every bridge'
+		says "$old" network.route 'mitigated: gives containers on internal networks a default route (tried)'
+		says "$old" network.dns 'mitigated: hands names of internal networks to the host'
+		says "$old" network.dns 'a plain internal network answers NXDOMAIN'
+	fi
+	# Both have the same rows.
+	[ "$(jq -c '[.rows[].id]' "$new")" = "$(jq -c '[.rows[].id]' "$old")" ]
+}
+
 @test "a bottle comes up: several networks in one call, no way out but the proxies'" {
 	local network bridge place
+	with_bottle
 	[ "$(engine_minor)" -ge 44 ]
 	place=$(mark)
 	bottle one | put one.yaml
@@ -70,8 +118,24 @@ reaches() {
 	[ "$status" -eq 2 ]
 }
 
+@test "attest proves it there, and says of what engine" {
+	local report=$BATS_TEST_TMPDIR/report status=0
+	with_bottle
+	wait_for 30 works
+	engine_exec "$E2E_ENGINE" "$BOTTLER" attest one --engine "$DOCKER_HOST" --instance "$INST" -o json \
+		>"$report" 2>"$BATS_TEST_TMPDIR/talk" || status=$?
+	cat -- "$BATS_TEST_TMPDIR/talk"
+	jq -c '.summary, (.results[] | select(.verdict != "denied"))' "$report"
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .verdict "$report")" = sealed ]
+	[ "$(jq -r .engine.version "$report")" = "$(docker version --format '{{.Server.Version}}')" ]
+	[ "$(jq .summary.denied "$report")" -ge 120 ]
+	[ "$(jq '.summary.open + .summary.error' "$report")" -eq 0 ]
+}
+
 @test "an edit changes what it touches; a restart of bottler changes nothing" {
 	local agent egress pipelock old place
+	with_bottle
 	wait_for 30 works
 	agent=$(container_id one agent) egress=$(container_started one egress) pipelock=$(container_started one pipelock)
 	old=$(generation one)
@@ -92,6 +156,7 @@ reaches() {
 
 @test "what is taken away comes back, and the agent runs on" {
 	local network id agent member
+	with_bottle
 	wait_for 30 works
 	agent=$(container_started one agent)
 	docker rm --force "$(container one pipelock)" >/dev/null
@@ -119,12 +184,14 @@ reaches() {
 }
 
 @test "after a restart of the engine everything runs again" {
+	with_bottle
 	wait_for 30 works
 	engine_restart "$E2E_ENGINE" KILL
 	wait_for 60 works
 }
 
 @test "a deleted file takes the bottle with it" {
+	with_bottle
 	[ -n "$(objects_of one)" ]
 	rm -- "$(manifests)/one.yaml"
 	wait_for 90 none_of one

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -30,6 +31,9 @@ HOSTS = ["api.example.com", "open.example.com", "cred.example.com", "rules.examp
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SIDECAR))
+# Both ends of every connection are in this process.
+MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES if 0 <= MOST_FILES < 4096 else 4096, MOST_FILES))
 
 
 def make_ca(name):
@@ -82,6 +86,11 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
+def raw_path(answer):
+    """The path to which the upstream answers with these very bytes, @TOKEN@ replaced by the credential it was sent."""
+    return "/v1/raw/" + base64.urlsafe_b64encode(answer).decode()
+
+
 class Upstream:
     """A proxy in pipelock's place: takes CONNECT, terminates TLS, records every byte and answers by path."""
 
@@ -90,6 +99,7 @@ class Upstream:
         self.requests = []  # (host, head lines, body)
         self.accepted = 0
         self.gate = threading.Event()
+        self.stuck = False  # accepts, and answers no CONNECT
         pem = directory / "upstream-leaf.pem"
         pem.write_bytes(make_leaf(authority, HOSTS))
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -124,6 +134,9 @@ class Upstream:
                 client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nDIRECT")
                 return
             host = found.group(1).decode()
+            if self.stuck:
+                self.gate.wait(4 * DEADLINE)
+                return
             if host == "late.example.com":
                 client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                 return
@@ -171,7 +184,16 @@ class Upstream:
     def _answer(self, sock, lines, fields, body):
         path = lines[0].split(b" ")[1].partition(b"?")[0].decode()
         token = fields.get(b"authorization", b"none").rpartition(b" ")[2]
-        if path.endswith("/sse"):
+        if "/raw/" in path:
+            answer = base64.urlsafe_b64decode(path.rpartition("/")[2])
+            sock.sendall(answer.replace(b"@TOKEN@", token))
+            if b"Connection: close" in answer:
+                raise EOFError
+        elif path.endswith("/endless"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(100):
+                sock.sendall(b"X-Long: " + b"l" * 10000 + b"\r\n")
+        elif path.endswith("/sse"):
             self._sse(sock, token)
         elif path.endswith("/reflect"):
             self._reflect(sock, token)
@@ -330,14 +352,18 @@ class Proxy:
     # -- the agent's side --------------------------------------------------------------------------
 
     def dial(self):
-        """A plain connection to the proxy port."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+        """A plain connection to the proxy port, from another address than the proxy's own."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE, source_address=("127.0.0.2", 0))
 
     def connect(self, target, head=""):
         """CONNECT: (socket, response)."""
         sock = self.dial()
-        sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{head}\r\n".encode())
-        return sock, respond(sock, "CONNECT")
+        try:
+            sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{head}\r\n".encode())
+            return sock, respond(sock, "CONNECT")
+        except (OSError, http.client.HTTPException):
+            sock.close()
+            raise
 
     def tunnel(self, host, sni="", alpn=None):
         """A TLS connection to `host` through the proxy; `sni` None sends no server name."""
@@ -346,16 +372,27 @@ class Proxy:
             raise AssertionError(f"CONNECT {host}: {response.status}")
         context = ssl.create_default_context(cafile=self.ca)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.check_hostname = sni is not None
         if alpn:
             context.set_alpn_protocols(alpn)
-        if sni is None:
-            context.check_hostname = False
-            return context.wrap_socket(sock)
-        return context.wrap_socket(sock, server_hostname=sni or host)
+        try:
+            return context.wrap_socket(sock, server_hostname=None if sni is None else sni or host)
+        except (OSError, ValueError):
+            sock.close()
+            raise
 
     def ask(self, host, method="GET", path="/", head="", body=b"", sni=""):
         """One request in a tunnel: (response, body)."""
         return exchange(self.tunnel(host, sni), method, f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n".encode("latin-1") + body)
+
+    def resident(self, kind="VmRSS"):
+        """KiB of memory that the process holds; `VmHWM`: has held at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split(kind + ":")[1].split()[0])
+
+    def files(self):
+        """How many files the process has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def plain(self, raw):
         """Raw bytes to the proxy port: (response, body)."""

@@ -74,6 +74,21 @@ class Reload(Bench):
                 response.read()
                 self.assertEqual(status, response.status)
 
+    def test_narrowed_stream(self):
+        """A narrower rule ends what it no longer allows, a stream that is under way too, and nothing else."""
+        self.upstream.gate.clear()
+        with self.proxy.tunnel("open.example.com") as cut, self.proxy.tunnel("api.example.com") as kept:
+            cut.sendall(b"GET /sse HTTP/1.1\r\nHost: open.example.com\r\n\r\n")
+            kept.sendall(b"GET /repos/acme/sse HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+            responses = [respond(sock) for sock in (cut, kept)]
+            self.assertEqual([b"data: one\n\n"] * 2, [response.read(11) for response in responses])
+            self.proxy.put(support.ROUTES.replace("- host: open.example.com\n", "- host: open.example.com\n    path_allowlist: [/y]\n"))
+            self.proxy.hangup()
+            with self.assertRaises((support.http.client.IncompleteRead, ConnectionError, ssl.SSLError)):
+                responses[0].read()
+            self.upstream.gate.set()
+            self.assertEqual(b"data: none\n\n", responses[1].read())
+
     def test_bad(self):
         """Whatever is wrong, the last good table stays, and the log says why."""
         bad = [
@@ -205,6 +220,204 @@ class CrashResponse(Crash):
             sock.sendall(b"GET /v1/reflect HTTP/1.1\r\nHost: cred.example.com\r\n\r\n")
             self.assertEqual(b"", sock.recv(100))
         self.quiet()
+
+
+class CrashMemory(Crash):
+    """No memory for a decision."""
+
+    fault = "memory"
+
+    def test_denied(self):
+        """403."""
+        self.denied("internal", *self.proxy.ask("open.example.com"))
+        self.assertEqual((0, 0), self.upstream.mark())
+        self.quiet()
+
+
+class CrashForward(Crash):
+    """An exception behind the decision, while the request is written anew."""
+
+    fault = "forward"
+
+    def test_denied(self):
+        """403, also for a body that would stream."""
+        self.denied("internal", *self.proxy.ask("cred.example.com", path="/v1/x"))
+        self.denied("internal", *self.proxy.ask("open.example.com", "POST", "/x", "Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n"))
+        self.assertEqual((0, 0), self.upstream.mark())
+        self.quiet()
+
+
+class CrashParser(Crash):
+    """An exception in our own parser, outside of every hook."""
+
+    fault = "parser"
+
+    def test_exit(self):
+        """The canary is not refused in the right way, so the process ends."""
+        self.assertEqual("open", self.proxy.wait_for("canary")["verdict"])
+        self.ended(70)
+        self.assertEqual((0, 0), self.upstream.mark())
+
+
+class CrashLayer(Crash):
+    """An exception in mitmproxy outside of every hook: it would only be logged, and the connection left as it is."""
+
+    fault = "layer"
+
+    def test_closed(self):
+        """The connection ends, the log says so, the proxy lives, nothing goes upstream."""
+        for raw in (b"GET /x HTTP/1.1\r\nHost: open.example.com\r\n\r\n", b"POST /x HTTP/1.1\r\nHost: open.example.com\r\nContent-Length: 9\r\n\r\nsome data"):
+            with self.proxy.tunnel("open.example.com") as sock:
+                sock.sendall(raw)
+                self.assertEqual(b"", sock.recv(100))
+        self.proxy.wait_for("error", self.line, where="mitmproxy", error="ValueError")
+        self.assertIsNone(self.proxy.process.poll())
+        self.assertEqual((0, 0), self.upstream.mark())
+        self.quiet()
+
+
+class CrashTask(Crash):
+    """An exception in a task that carries a connection."""
+
+    fault = "task"
+
+    @classmethod
+    def setUpClass(cls):
+        """The canary is answered before the exception, or not at all."""
+        try:
+            super().setUpClass()
+        except AssertionError:
+            pass
+
+    def test_closed(self):
+        """Nothing goes upstream, the connections end, and the log says why."""
+        for _ in range(3):
+            try:
+                with self.proxy.dial() as sock:
+                    sock.sendall(b"CONNECT open.example.com:443 HTTP/1.1\r\nHost: open.example.com:443\r\n\r\n")
+                    while sock.recv(100):
+                        pass
+            except ConnectionError:
+                pass
+        self.assertEqual((0, 0), self.upstream.mark())
+        self.proxy.wait_for("error", where="connection", error="ValueError")
+        self.quiet()
+
+
+class CrashHooks(unittest.TestCase):
+    """A hook of ours that raises past its guard, each in turn."""
+
+    HOOKS = ("client_connected", "server_connect", "next_layer", "tls_clienthello", "http_connect_upstream", "requestheaders", "request", "responseheaders")
+
+    def test_exit(self):
+        """The process ends with 70, and no answer of the upstream's comes through."""
+        for hook in self.HOOKS:
+            with self.subTest(hook=hook), tempfile.TemporaryDirectory(prefix="egress-test-") as name:
+                root, agent_ca, trust = Path(name), make_ca("bottle"), make_ca("pipelock")
+                (root / "up").mkdir()
+                (root / "etc").mkdir()
+                upstream = support.Upstream(root / "up", trust)
+                proxy = Proxy(root / "etc", upstream.port, agent_ca, trust, ["/usr/bin/python3", "-I", "-B", str(TESTS / "crash.py"), str(SIDECAR), f"hook:{hook}"])
+                proxy.put()
+                try:
+                    proxy.start()
+                    with proxy.tunnel("open.example.com") as sock:
+                        sock.sendall(b"GET /x HTTP/1.1\r\nHost: open.example.com\r\n\r\n")
+                        self.assertNotIn(b"200", sock.recv(100))
+                except (AssertionError, OSError, support.http.client.HTTPException):
+                    pass  # it ends on the canary, or somewhere on the way
+                wait_until(lambda: proxy.process.poll() is not None, "the end of the proxy")
+                self.assertEqual(70, proxy.stop())
+                self.assertTrue(proxy.events("error"))
+                self.assertNotIn(b"agent-data", b"".join(proxy.lines) + proxy.stderr)
+                self.assertEqual([], [request for request in upstream.requests if hook not in ("responseheaders", "response")])
+                upstream.close()
+
+
+class Hasty(Crash):
+    """An upstream that is reached and says nothing."""
+
+    fault = "hasty"
+
+    def test_stuck(self):
+        """The agent gets a 502 after the deadline, the connection is given up, the log says so, and the next works."""
+        self.upstream.stuck = True
+        for method, head in (("GET", ""), ("POST", "Content-Length: 200000\r\n"), ("POST", "Transfer-Encoding: chunked\r\n")):
+            with self.subTest(method=method, head=head):
+                response, body = self.proxy.ask("open.example.com", method, "/x", head, b"x" * 100000 if "200000" in head else b"")
+                self.assertEqual((502, "failed at bottler egress", "upstream"), (response.status, json.loads(body)["error"], json.loads(body)["rule"]))
+        self.proxy.wait_for("error", self.line, where="upstream", error="no answer in time")
+        self.proxy.wait_for("decision", self.line, verdict="deny", rule="upstream", status=502)
+        self.upstream.stuck = False
+        self.upstream.gate.set()
+        self.assertEqual(200, self.proxy.ask("open.example.com")[0].status)
+        self.assertNotIn(b"GET /x", b"".join(self.upstream.raw))
+
+
+class Revoked(Crash):
+    """A reload that takes a host away while its upstream is being connected to."""
+
+    fault = "revoked"
+
+    def test_race(self):
+        """The request does not leave, and the proxy lives."""
+        for method, head in (("GET", ""), ("POST", "Transfer-Encoding: chunked\r\n")):
+            self.proxy.put()
+            self.proxy.hangup()
+            try:
+                self.assertNotEqual(200, self.proxy.ask("open.example.com", method, "/x", head, b"0\r\n\r\n" if head else b"")[0].status)
+            except (OSError, support.http.client.HTTPException):
+                pass
+        self.proxy.hangup()
+        self.assertIsNone(self.proxy.process.poll())
+        self.assertEqual([], self.upstream.requests)
+        self.assertNotIn(b"open.example.com", b"".join(self.upstream.raw))
+        self.quiet()
+
+
+class Leaving(Crash):
+    """An agent that goes away while its upstream is being connected to."""
+
+    fault = "leaving"
+
+    def test_race(self):
+        """Nothing is unexpected about that, and the next is served."""
+        for path in ("/x", "/y"):
+            try:
+                self.proxy.ask("open.example.com", path=path)
+            except (OSError, support.http.client.HTTPException):
+                pass
+        self.assertIsNone(self.proxy.process.poll())
+        self.assertEqual([], self.proxy.events("error"))
+        sock, response = self.proxy.connect("evil.example.net:443")
+        sock.close()
+        self.assertEqual(403, response.status)
+
+
+class FewFiles(Bench):
+    """A process that may open few files."""
+
+    command = ["/bin/sh", "-c", f"ulimit -n 200; exec '{SIDECAR / 'egress'}'"]
+
+    def test_bound(self):
+        """There are fewer clients then, so that files are left for the upstream, a reload and the canary."""
+        held = [self.proxy.dial() for _ in range(150)]
+        try:
+            self.proxy.wait_for("decision", self.line, verdict="deny", rule="connections")
+            self.proxy.put(generation="c" * 64)
+            self.assertEqual({"event": "canary", "verdict": "denied", "generation": "c" * 64}, self.proxy.hangup())
+        finally:
+            for sock in held:
+                sock.close()
+
+        def passes():
+            try:
+                return self.proxy.ask("open.example.com")[0].status == 200
+            except (OSError, support.http.client.HTTPException):
+                return False
+
+        wait_until(passes, "an answer after the others have gone")
+        self.assertEqual([], self.proxy.events("error"))
 
 
 class CrashForeign(Crash):

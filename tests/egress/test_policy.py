@@ -157,6 +157,9 @@ class Requests(unittest.TestCase):
             ("path-syntax", "GET", "/repos/acme/%c0%af"), ("path-syntax", "GET", "/repos/acme/%ff"), ("path-syntax", "GET", "/repos/acme/%"),
             ("path-syntax", "GET", "/repos/acme/%zz"), ("path-syntax", "GET", "/repos/acme/%u002f"), ("path-syntax", "GET", "/repos/acme/%2"),
             ("path-syntax", "GET", "/repos/acme/%EF%BC%8F"), ("path-syntax", "GET", "/repos/acme/%EF%BC%8E%EF%BC%8E/x"),
+            ("path-syntax", "GET", "/repos/acme/..%3B/x"), ("path-syntax", "GET", "/repos/acme/.%3bx/x"), ("path-syntax", "GET", "/repos/acme/..%20/x"), ("path-syntax", "GET", "/repos/acme/%20../x"),
+            ("path-syntax", "GET", "/repos/acme/%C2%A0../x"), ("path-syntax", "GET", "/repos/acme/%20/x"), ("path-syntax", "GET", "/repos/acme/%E2%88%95x"), ("path-syntax", "GET", "/repos/acme/%C2%A5x"),
+            ("path-syntax", "GET", "/repos/acme/%E2%81%84x"), ("path-syntax", "GET", "/repos/acme/%E3%80%82x"), (None, "GET", "/repos/acme/a%3Bb"), (None, "GET", "/repos/acme/%20x"),
             ("path-syntax", "GET", "/repos/acme/%E2%80%A6"), ("path-syntax", "GET", "/repos/acme/%E2%80%AE"), ("path-syntax", "GET", "/repos/acme/<x>"),
             ("path-syntax", "GET", "/repos/acme/a|b"), ("path-syntax", "GET", "/repos/acme/{x}"), ("path-syntax", "GET", "/repos/acme/[x]"),
             ("path-syntax", "GET", '/repos/acme/"'), ("path-syntax", "GET", "/repos/acme/^"), ("path-syntax", "GET", "/repos/acme/`"),
@@ -232,7 +235,8 @@ class Requests(unittest.TestCase):
     def test_credentialed(self):
         """On a host with a credential the agent's own in the query is refused."""
         self.check([
-            (None, "GET", "/x?key=1"), (None, "GET", "/x?page_token=1"), (None, "GET", "/x?token=1"), ("query-credential", "GET", "/x?access_token=1"),
+            ("query-credential", "GET", "/x?key=1"), (None, "GET", "/x?page_token=1"), ("query-credential", "GET", "/x?token=1"), ("query-credential", "GET", "/x?access_token=1"),
+            (None, "GET", "/x?keys=1&monkey=2&tokenize=3&sort=key"), (None, "GET", "/key/token?x"), ("query-credential", "GET", "/x;jsessionid=1/y"), ("query-credential", "GET", "/x%3Btoken=1"),
             ("query-credential", "GET", "/x?a=b&API_KEY=1"), ("query-credential", "GET", "/x?api%5fkey=1"), ("query-credential", "GET", "/x?a;private_token=1"),
             ("query-credential", "GET", "/x?key=AIzaSyA"),
         ], CRED)
@@ -252,7 +256,8 @@ class Requests(unittest.TestCase):
         denied = policy.decide_connect(heads.parse_head([b"CONNECT apis.example.com:443 HTTP/1.1"]), OPEN)
         self.assertEqual({"host": HOST}, denied.nearest)
         body = json.loads(policy.body_of(denied))
-        self.assertEqual({"error", "rule", "reason", "host", "method", "path", "nearest", "hint"}, set(body))
+        self.assertEqual({"error", "rule", "reason", "host", "method", "path", "nearest", "ask", "hint"}, set(body))
+        self.assertEqual({"host": "apis.example.com"}, body["ask"])
         self.assertEqual(("blocked by bottler egress", "host", "apis.example.com", "CONNECT"), tuple(body[key] for key in ("error", "rule", "host", "method")))
         self.assertIn("_egress.local/allowlist", body["hint"])
 
@@ -408,9 +413,9 @@ class Forwarded(unittest.TestCase):
 
     def test_names(self):
         """Names by which upstreams know their caller, and names that only look like it."""
-        for name in (b"authorization", b"x-amz-security-token", b"ocp-apim-subscription-key", b"cookie2", b"apikey", b"x-auth-key", b"x_access_token", b"client-secret"):
+        for name in (b"sudo", b"x.api.key", b"DD_APPLICATION_KEY", b"x-webauth-user", b"x-amz-date", b"x-remote-user", b"signature-input", b"dpop", b"authorization", b"x-amz-security-token", b"ocp-apim-subscription-key", b"cookie2", b"apikey", b"x-auth-key", b"x_access_token", b"client-secret"):
             self.assertTrue(forward.carries_credential(name), name)
-        for name in (b"accept", b"content-type", b"idempotency-key", b"if-none-match", b"anthropic-version", b"x-request-id", b"user-agent", b"range"):
+        for name in (b"accept", b"content-type", b"idempotency-key", b"mcp-session-id", b"anthropic-beta", b"openai-organization", b"origin", b"x-github-api-version", b"if-none-match", b"anthropic-version", b"x-request-id", b"user-agent", b"range"):
             self.assertFalse(forward.carries_credential(name), name)
 
 

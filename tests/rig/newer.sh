@@ -9,19 +9,25 @@
 # As RIG_DOCKERD it gets dockerd's own arguments and becomes dockerd, inside the namespaces of engine.sh's engine and
 # on that root file system, with the caller's /proc, /sys, /dev, /run, /tmp and build directory where they were.
 #
-# Packages are only unpacked: none of their scripts runs. RIG_NEWER_SUITES: the suites to try, in turn; one whose index
-# apt doesn't accept is passed over.
+# Packages are only unpacked: none of their scripts runs. RIG_NEWER_SUITES: the suites to try, in turn; one whose packages
+# can't be had is passed over, and one whose engine is older than RIG_NEWER_MAJOR (default 28, the first whose networks
+# can do without a gateway) is taken only where no other is better.
+#
+# An index past its Valid-Until is taken all the same: mirrors that are seldom brought up to date have such indices of the
+# suites that move. Signatures are verified as ever, and what an old index could hold back, fixes of later holes, is no
+# matter to an engine that only ever runs in a closed namespace, for tests.
 
 set -euo pipefail
 # shellcheck source=tests/rig/engine.sh
 . "$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)/engine.sh"
 
-NEWER_SUITES=${RIG_NEWER_SUITES:-forky trixie}
+NEWER_SUITES=${RIG_NEWER_SUITES:-forky sid trixie}
+NEWER_MAJOR=${RIG_NEWER_MAJOR:-28}
 
 newer_dir() { printf '%s\n' "${1:-$RIG_BUILD/images}/newer"; }
 
 newer_stamp() {
-	printf '%s\n' "$NEWER_SUITES" "$(declare -f newer_unpack newer_finish)" | sha256sum | cut -d' ' -f1
+	printf '%s\n' "$NEWER_SUITES" "$NEWER_MAJOR" "$(declare -f newer_unpack newer_finish)" | sha256sum | cut -d' ' -f1
 }
 
 # newer_unpack SUITE DIR: the suite's engine and what it needs, as a directory.
@@ -32,6 +38,7 @@ newer_unpack() {
 	[ -n "$uri" ] || rig_fail "no Debian package sources" || return 1
 	printf 'deb %s %s main\n' "$uri" "$suite" |
 		mmdebstrap --quiet --variant=extract --format=directory --include=docker.io,iptables,mount,coreutils,procps,base-files \
+			--aptopt='Acquire::Check-Valid-Until "false"' \
 			--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 			--dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" - &&
 		newer_finish "$dir"
@@ -54,11 +61,24 @@ newer_finish() {
 		chroot "$dir" /usr/sbin/dockerd --version >"$dir/version"
 }
 
+# The first number of the engine's version in a root file system.
+newer_major() { sed -nE 's/^Docker version ([0-9]+)\..*/\1/p' -- "$1/version"; }
+
 # Removes a root file system on which nothing is mounted.
 newer_remove() { rm -rf --one-file-system -- "$1"; }
 
+# Puts WORK in the place of DIR.
+newer_take() {
+	local work=$1 dir=$2
+	newer_remove "$dir"
+	newer_stamp >"$work/stamp"
+	mv -- "$work" "$dir"
+	rm -f -- "$dir.log"
+	cat -- "$dir/version"
+}
+
 newer_make() {
-	local dir work suite began=$SECONDS
+	local dir work spare suite began=$SECONDS
 	dir=$(newer_dir "$@")
 	rig_need_root && rig_need mmdebstrap python3 flock || return 1
 	mkdir -p -- "${dir%/*}"
@@ -68,22 +88,25 @@ newer_make() {
 		cat -- "$dir/version"
 		return 0
 	fi
-	work=$dir.new
-	newer_remove "$dir"
+	work=$dir.new spare=$dir.spare
+	newer_remove "$spare"
 	for suite in $NEWER_SUITES; do
 		newer_remove "$work"
-		if newer_unpack "$suite" "$work" >"$dir.log" 2>&1 9>&-; then
-			newer_stamp >"$work/stamp"
-			mv -- "$work" "$dir"
-			rm -f -- "$dir.log"
+		if ! newer_unpack "$suite" "$work" >"$dir.log" 2>&1 9>&-; then
+			rig_say "no engine of $suite: $(grep -m 1 '^E: ' -- "$dir.log" || tail -n 1 -- "$dir.log")"
+		elif [ "$(newer_major "$work")" -ge "$NEWER_MAJOR" ]; then
 			rig_say "an engine of $suite: $((SECONDS - began)) s"
-			cat -- "$dir/version"
-			return 0
+			newer_remove "$spare"
+			newer_take "$work" "$dir"
+			return
+		else
+			rig_say "the engine of $suite is older than $NEWER_MAJOR: $(cat -- "$work/version")"
+			[ -e "$spare" ] || mv -- "$work" "$spare"
 		fi
-		rig_say "no engine of $suite: $(grep -m 1 '^E: ' -- "$dir.log" || tail -n 1 -- "$dir.log")"
 	done
 	newer_remove "$work"
-	return 1
+	[ -e "$spare" ] || return 1
+	newer_take "$spare" "$dir"
 }
 
 # A mount namespace with the newer root as its very root: entering a container's namespace, as `exec` does, leads to

@@ -13,7 +13,7 @@ setup_file() {
 	[ -z "${E2E_SKIP:-}" ] || return 0
 	export E2E_ROOT=$BATS_FILE_TMPDIR
 	inst_make
-	mkdir -m 0777 -- "$BATS_FILE_TMPDIR/work"
+	mkdir -m 0777 -- "$BATS_FILE_TMPDIR/data"
 	controller_start
 	manifest . | put one.yaml
 	wait_ready one
@@ -36,13 +36,13 @@ teardown() {
 
 # The agent is the traffic: nothing has to be executed in it from outside.
 manifest() {
-	bottle one | jq --rawfile traffic "$TRAFFIC" --arg work "$BATS_FILE_TMPDIR/work" '
-		.spec.agent += {command: ["python3", "/traffic.py", "run", "/work/traffic.jsonl"],
-			files: [{path: "/traffic.py", content: $traffic}], mounts: [{source: $work, target: "/work"}]}' | jq "$1"
+	bottle one | jq --rawfile traffic "$TRAFFIC" --arg work "$BATS_FILE_TMPDIR/data" '
+		.spec.agent += {command: ["python3", "/traffic.py", "run", "/data/traffic.jsonl"],
+			files: [{path: "/traffic.py", content: $traffic}], mounts: [{source: $work, target: "/data"}]}' | jq "$1"
 }
 
 now() { date +%s.%N; }
-record() { printf '%s/work/traffic.jsonl\n' "$BATS_FILE_TMPDIR"; }
+record() { printf '%s/data/traffic.jsonl\n' "$BATS_FILE_TMPDIR"; }
 flows() { is_ready one && python3 "$TRAFFIC" flows "$(record)" "$1"; }
 same_agent() { [ "$(container_started one agent)" = "$(cat -- "$BATS_FILE_TMPDIR/agent")" ]; }
 nothing_got_out() {

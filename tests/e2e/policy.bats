@@ -38,13 +38,13 @@ is_paused() { [ "$(docker inspect --format '{{.State.Paused}}' "$(container "$1"
 
 @test "a manifest beyond the policy is not accepted, with both places" {
 	policy
-	bottle one ".spec.agent.mounts = [{source: \"$WORK/one\", target: \"/work\"}]" | put one.yaml
+	bottle one ".spec.agent.mounts = [{source: \"$WORK/one\", target: \"/data\"}]" | put one.yaml
 	bottle two '.spec.egress.allowlist = ["files.example.org", "a.b.example.net"]' | put two.yaml
-	bottle three '.spec.agent.mounts = [{source: "/srv", target: "/work"}] | .spec.agent.image = "ghcr.io/bottler-test/agent:1"' |
+	bottle three '.spec.agent.mounts = [{source: "/srv", target: "/srv/data"}] | .spec.agent.image = "ghcr.io/bottler-test/agent:1"' |
 		put three.yaml
 	controller_start --policy "$POLICY"
 	wait_ready one
-	in_agent one sh -c 'echo hello >/work/from-agent'
+	in_agent one sh -c 'echo hello >/data/from-agent'
 	[ "$(cat -- "$WORK/one/from-agent")" = hello ]
 	wait_for 10 condition_says two SpecAccepted False PolicyViolation
 	bottle_is two 'condition("SpecAccepted").message | test("two\\.yaml:[0-9]+:[0-9]+: spec\\.egress\\.allowlist\\[1\\]: the policy never allows .\\*\\.example\\.net.*policy\\.yaml:[0-9]+: spec\\.egress\\.deny_hosts")'
@@ -131,7 +131,7 @@ is_paused() { [ "$(docker inspect --format '{{.State.Paused}}' "$(container "$1"
 }
 
 @test "an agent that could write the policy itself doesn't go on" {
-	bottle one ".spec.agent.mounts = [{source: \"$WORK/one\", target: \"/work\"}]" | put one.yaml
+	bottle one ".spec.agent.mounts = [{source: \"$WORK/one\", target: \"/data\"}]" | put one.yaml
 	controller_start
 	wait_ready one
 	controller_stop
@@ -173,10 +173,10 @@ is_paused() { [ "$(docker inspect --format '{{.State.Paused}}' "$(container "$1"
 		[socket]="$(engine_run_dir "$E2E_ENGINE")"
 	)
 	for case in "${!refused[@]}"; do
-		bottle "$case" ".spec.agent.mounts = [{source: \"${refused[$case]}\", target: \"/work\", read_only: true}]" | put "$case.yaml"
+		bottle "$case" ".spec.agent.mounts = [{source: \"${refused[$case]}\", target: \"/data\", read_only: true}]" | put "$case.yaml"
 	done
-	bottle linked ".spec.agent.mounts = [{source: \"$WORK/root/opt\", target: \"/work\"}]" | put linked.yaml
-	bottle fine ".spec.agent.mounts = [{source: \"$WORK/real\", target: \"/work\"}]" | put fine.yaml
+	bottle linked ".spec.agent.mounts = [{source: \"$WORK/root/opt\", target: \"/data\"}]" | put linked.yaml
+	bottle fine ".spec.agent.mounts = [{source: \"$WORK/real\", target: \"/data\"}]" | put fine.yaml
 	controller_start
 	wait_ready fine
 	for case in "${!refused[@]}"; do
@@ -194,7 +194,7 @@ is_paused() { [ "$(docker inspect --format '{{.State.Paused}}' "$(container "$1"
 	none_of linked
 
 	# A source that an agent could swap for a link isn't mounted either, and who has it goes on.
-	bottle inner ".spec.agent.mounts = [{source: \"$WORK/real/deep\", target: \"/work\"}]" | put inner.yaml
+	bottle inner ".spec.agent.mounts = [{source: \"$WORK/real/deep\", target: \"/data\"}]" | put inner.yaml
 	wait_for 30 condition_says inner Ready False "lies inside '$WORK/real', which the agent of bottle 'fine' can write"
 	none_of inner
 	is_ready fine

@@ -159,30 +159,30 @@ static void fault(void *const *state, const struct mount_guard *g, const char *s
 
 static void test_links_on_the_way(void **state)
 {
-    make_dir(state, "work");
-    make_dir(state, "work/in");
-    put(state, "work/file", "x");
-    link_to(state, "work", "link");
-    link_to(state, "/etc", "work/evil");
-    link_to(state, "nowhere", "work/dangling");
-    AUTO_FREE char *fifo = at(state, "work/fifo");
+    make_dir(state, "mine");
+    make_dir(state, "mine/in");
+    put(state, "mine/file", "x");
+    link_to(state, "mine", "link");
+    link_to(state, "/etc", "mine/evil");
+    link_to(state, "nowhere", "mine/dangling");
+    AUTO_FREE char *fifo = at(state, "mine/fifo");
     assert_int_equal(mkfifo(fifo, 0600), 0);
     struct mount_guard *g = mount_guard_new(true);
-    fault(state, g, "work", NULL);
-    fault(state, g, "work/in", NULL);
-    fault(state, g, "work/file", NULL);
-    fault(state, g, "work/not-there", NULL);
-    fault(state, g, "work/file/below", NULL);
+    fault(state, g, "mine", NULL);
+    fault(state, g, "mine/in", NULL);
+    fault(state, g, "mine/file", NULL);
+    fault(state, g, "mine/not-there", NULL);
+    fault(state, g, "mine/file/below", NULL);
     fault(state, g, "link", "/link' is a symbolic link to '/tmp/");
     fault(state, g, "link/in", "/link' is a symbolic link to '/tmp/");
-    fault(state, g, "work/evil", "/work/evil' is a symbolic link to '/etc', and");
-    fault(state, g, "work/evil/passwd", "/work/evil' is a symbolic link");
-    fault(state, g, "work/dangling", "/work/dangling' is a symbolic link, and");
-    fault(state, g, "work/fifo", "is neither a directory nor a file");
+    fault(state, g, "mine/evil", "/mine/evil' is a symbolic link to '/etc', and");
+    fault(state, g, "mine/evil/passwd", "/mine/evil' is a symbolic link");
+    fault(state, g, "mine/dangling", "/mine/dangling' is a symbolic link, and");
+    fault(state, g, "mine/fifo", "is neither a directory nor a file");
     mount_guard_free(g);
     /* Another host's links can't be seen from here. */
     g = mount_guard_new(false);
-    fault(state, g, "work/evil", NULL);
+    fault(state, g, "mine/evil", NULL);
     mount_guard_free(g);
 }
 

@@ -64,7 +64,8 @@ done_since() { tail -n "+$(($1 + 1))" "$(inst_dir)/log" | sed -n 's/.* step=\([^
 	bottle one '.spec.agent.env = {MARK: "2"}' >"$(manifests)/one.yaml"
 	run --separate-stderr plan -o json
 	planned <<<"$output" >"$BATS_TEST_TMPDIR/planned"
-	run ! grep -v "$(container one agent)" "$BATS_TEST_TMPDIR/planned"
+	# A controller that is new doesn't know whether the host is closed to the agent's network: it closes it again.
+	run ! grep -v -e "$(container one agent)" -e "^guard\.[a-z]* $(container one guard)\$" "$BATS_TEST_TMPDIR/planned"
 	grep -qx "container.create $(container one agent).next" "$BATS_TEST_TMPDIR/planned"
 	local at
 	at=$(wc -l <"$(inst_dir)/log")

@@ -264,16 +264,31 @@ static json_t *mounts(const json_t *agent)
     return list;
 }
 
+/* What the manifest has taken out of pipelock's sight, as its container's labels tell. */
+static json_t *scanning(const struct attest_world *w)
+{
+    const json_t *labels = json_object_get(attest_listed(w, ROLE_PIPELOCK), "Labels");
+    json_t *hosts = XNN(json_array());
+    AUTO_FREE char *list = xstrdup(text_of(labels, LABEL_UNSCANNED));
+    char *rest = list;
+    for (char *host; (host = strsep(&rest, " ")) != NULL;) {
+        if (*host)
+            push(hosts, json_string(host));
+    }
+    bool warn = strcmp(text_of(labels, LABEL_DLP), "warn") == 0;
+    return XNN(json_pack("{s:s, s:o}", "action", warn ? "warn" : "block", "passthrough", hosts));
+}
+
 json_t *attest_input(const struct attest_world *w, const struct attest_asks *a)
 {
     static const struct str_list everything = {0};
     AUTO_FREE char *canary = xasprintf("%s.canary.example.net", a->nonce);
-    return XNN(json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:[s], s:{s:o}}", "as",
+    return XNN(json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:[s], s:{s:o}, s:o}", "as",
                          a->as_root ? "root" : "user", "deadline_s", a->deadline_s, "nonce",
                          a->nonce, "only", json_texts(a->only ? a->only : &everything), "proxy",
                          proxy(w), "peers", peers(w), "host", host(w, a), "targets", targets(a),
                          "wide", (int)a->wide, "names", canary, "agent", "mounts",
-                         mounts(w->inspect[ROLE_AGENT])));
+                         mounts(w->inspect[ROLE_AGENT]), "pipelock", scanning(w)));
 }
 
 /* ---- its container --------------------------------------------------------------------------- */

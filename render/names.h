@@ -49,6 +49,10 @@ bool net_role_parse(const char *role, enum net *ret);
     LABEL_PREFIX "self" /* "<instance>.<bottle>.<what>", equal to the object's name */
 #define LABEL_IMAGE                                                                                \
     LABEL_PREFIX "image" /* of containers: the image reference as a human writes it */
+#define LABEL_DLP                                                                                  \
+    LABEL_PREFIX "dlp" /* "warn" on a pipelock that by its manifest only logs what it finds */
+#define LABEL_UNSCANNED                                                                            \
+    LABEL_PREFIX "unscanned" /* on pipelock: hosts that it passes through, with blanks between */
 #define LABEL_RETAIN LABEL_PREFIX "retain" /* "true" on volumes that outlive their bottle */
 
 /* "<instance>.<bottle>.<what>"; the caller frees. */

@@ -15,6 +15,7 @@ enum {
     /* What the egress proxy reads: sidecars/egress/routes.py and store.py. */
     ROUTES_MAX_BYTES = 1 << 20,
     TOKEN_MAX_BYTES = 8192,
+    UNSCANNED_MAX = 1 << 20,
 };
 
 static void routeset_freep(struct routeset *r)
@@ -38,6 +39,23 @@ static void pipelock_files(const struct part *p, const char *config, struct file
     }
 }
 
+/* What the manifest has taken out of its sight, for `attest`, which knows no manifest. Both need
+ * another container when they change, so the labels stay true. */
+static void pipelock_labels(const struct part *p, const struct routeset *r, json_t *labels)
+{
+    struct str hosts;
+    str_init(&hosts, UNSCANNED_MAX);
+    for (size_t i = 0; i < r->len; i++) {
+        if (r->routes[i].route && r->routes[i].route->tls_passthrough)
+            str_addf(&hosts, "%s%s", hosts.len ? " " : "", r->routes[i].host);
+    }
+    if (p->b->egress.dlp_action == DLP_WARN)
+        json_put_text(labels, LABEL_DLP, "warn");
+    if (hosts.len && !str_failed(&hosts))
+        json_put_text(labels, LABEL_UNSCANNED, hosts.p);
+    str_done(&hosts);
+}
+
 struct err *part_pipelock(const struct part *p, struct desired_container *c)
 {
     AUTO(routeset_freep) struct routeset routes = {0};
@@ -55,6 +73,7 @@ struct err *part_pipelock(const struct part *p, struct desired_container *c)
     hash_hex(sv_of(cold), hex);
     json_put_text(semantic, "config", hex);
     part_finish(p, c, semantic);
+    pipelock_labels(p, &routes, json_object_get(c->body, "Labels"));
     /* pipelock resolves the names of upstreams, so it has the engine's resolver. */
     part_sidecar(c, PIPELOCK_MEMORY, NULL);
     json_put(c->body, "Entrypoint", json_pack("[s]", "/pipelock"));

@@ -96,6 +96,19 @@ probe_runs() { docker ps --format '{{.Names}}' | grep -qF ".$1.probe-"; }
 	[ "$(report '.items[1].user')" = 1000:1000 ]
 }
 
+@test "what the manifest has told pipelock to let pass is no way out" {
+	bottle warned '.spec.egress.dlp_action = "warn"' | put warned.yaml
+	wait_ready warned
+	status_of attest warned --only 'P17.*'
+	[ "$(report .summary.open)" -eq 0 ]
+	report '[.results[] | select(.verdict == "skipped" and (.evidence | contains("pipelock warn")))] | length >= 5'
+	rm -- "$(manifests)/warned.yaml"
+	wait_for 30 none_of warned
+	# Where it is to block, the same attempts are made, and denied.
+	status_of attest one --only 'P17.*'
+	report '[.results[] | select(.class == "proxy" and .verdict == "denied")] | length >= 10'
+}
+
 @test "on pipelock's way out by hand: open, seen by the engine and from inside" {
 	controller_stop
 	docker network connect "$INST.one.out" "$(container one agent)"

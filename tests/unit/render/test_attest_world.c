@@ -272,6 +272,22 @@ static void expect_peer(json_t *input, const char *address, const char *want)
     free(have);
 }
 
+/* What pipelock isn't meant to find by the manifest is no way out. */
+static void the_input_tells_what_is_not_scanned(void **state)
+{
+    (void)state;
+    struct recorded r;
+    world_open(&r);
+    json_t *labels = json_object_get(attest_listed(&r.w, ROLE_PIPELOCK), "Labels");
+    json_object_set_new(labels, LABEL_DLP, json_string("warn"));
+    json_object_set_new(labels, LABEL_UNSCANNED, json_string("a.example.com  b.example.com"));
+    json_t *input = asked(&r, &(struct attest_asks){.nonce = "0123456789abcdef"});
+    is(input, "pipelock",
+       "{\"action\":\"warn\",\"passthrough\":[\"a.example.com\",\"b.example.com\"]}");
+    json_decref(input);
+    world_close(&r);
+}
+
 static void the_input_names_everybody(void **state)
 {
     (void)state;
@@ -307,6 +323,7 @@ static void the_input_names_everybody(void **state)
        "[{\"address\":\"198.51.100.7\",\"tcp\":[],\"udp\":[53]},"
        "{\"address\":\"198.51.100.8\",\"tcp\":[443,80,22],\"udp\":[53]}]");
     is(input, "agent", "{\"mounts\":[]}");
+    is(input, "pipelock", "{\"action\":\"block\",\"passthrough\":[]}");
     is(input, "host/tcp", "[40001]");
     is(input, "host/udp", "[40002]");
     /* Both ends of the bottle's subnets, then the host's own, then every network's gateway. */
@@ -416,6 +433,7 @@ int main(void)
         cmocka_unit_test(processes_of_other_shapes_tell_nothing),
         cmocka_unit_test(the_epoch_tells_a_change),
         cmocka_unit_test(targets),
+        cmocka_unit_test(the_input_tells_what_is_not_scanned),
         cmocka_unit_test(the_input_names_everybody),
         cmocka_unit_test(a_stranger_is_a_peer_and_a_probe_is_none),
         cmocka_unit_test(the_body_is_the_agents_own),

@@ -106,7 +106,10 @@ static void every_container_says_whose_it_is(void **state)
         label(j, "dev.bottler.spec-hash", c->spec_hash);
         label(j, "dev.bottler.self", c->name);
         label(j, "dev.bottler.image", c->image_ref);
-        assert_int_equal(json_object_size(json_object_get(j, "Labels")), 7);
+        bool unscanned = c->role == ROLE_PIPELOCK;
+        if (unscanned)
+            label(j, "dev.bottler.unscanned", "pinned.example.com");
+        assert_int_equal(json_object_size(json_object_get(j, "Labels")), unscanned ? 8 : 7);
         free(hostname);
         json_decref(j);
     }

@@ -38,10 +38,9 @@ static struct worker *worker_by_container(struct controller *c, const char *id)
 }
 
 /* Engines 20.10 publish an event up to 150 ms before their lists show what it tells (measured:
- * `die` at 52 ms, listed as running until 152 ms). So a look at once is followed by two more. */
-#define ECHO_FIRST_US (300 * UINT64_C(1000))
-#define ECHO_SECOND_US (1200 * UINT64_C(1000))
-enum { ECHOES = 2 };
+ * `die` at 52 ms, listed as running until 152 ms). So a look at once is followed by three more. */
+static const uint64_t ECHO_AFTER_US[] = {150000, 300000, 900000};
+enum { ECHOES = sizeof(ECHO_AFTER_US) / sizeof(ECHO_AFTER_US[0]) };
 
 static void look_at(struct worker *w)
 {
@@ -62,7 +61,7 @@ static void arm_echo(struct controller *c, uint64_t us)
 int events_echo(sd_event_source *s, uint64_t usec, void *ctx)
 {
     struct controller *c = ctx;
-    bool more = false;
+    unsigned left = 0;
     (void)s;
     (void)usec;
     for (size_t i = 0; i < c->workers_len; i++) {
@@ -70,11 +69,11 @@ int events_echo(sd_event_source *s, uint64_t usec, void *ctx)
         if (!w->echoes)
             continue;
         w->echoes--;
-        more = more || w->echoes;
+        left = w->echoes > left ? w->echoes : left;
         look_at(w);
     }
-    if (more)
-        arm_echo(c, ECHO_SECOND_US);
+    if (left)
+        arm_echo(c, ECHO_AFTER_US[ECHOES - left]);
     controller_dispatch(c);
     return 0;
 }
@@ -218,7 +217,7 @@ static void on_event(struct controller *c, const struct engine_event *e)
         tell(w, e);
     look_at(w);
     w->echoes = ECHOES;
-    arm_echo(c, ECHO_FIRST_US);
+    arm_echo(c, ECHO_AFTER_US[0]);
     controller_dispatch(c);
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One look at the engine: three lists, however many bottles there are. */
+/* One look at the engine: four lists, however many bottles there are. */
 #include "controller/controller.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
 
-enum look_part { LOOK_CONTAINERS, LOOK_NETWORKS, LOOK_VOLUMES, LOOK_PARTS };
+enum look_part { LOOK_CONTAINERS, LOOK_NETWORKS, LOOK_VOLUMES, LOOK_RUNNING, LOOK_PARTS };
 
 struct look {
     struct controller *c;
@@ -83,6 +83,12 @@ static struct err *take(struct controller *c, const struct look *l)
     TRY_CTX(observed_parse(state_installation(c->state), (struct sv){s[0].body, s[0].n},
                            (struct sv){s[1].body, s[1].n}, (struct sv){s[2].body, s[2].n}, &o),
             "its lists can't be read");
+    struct err *e = observed_add_strangers(o, state_installation(c->state),
+                                           (struct sv){s[LOOK_RUNNING].body, s[LOOK_RUNNING].n});
+    if (e) {
+        observed_free(o);
+        return err_wrap(e, "its lists can't be read");
+    }
     observed_free(c->observed);
     c->observed = o;
     forget_what_is_gone(c);
@@ -137,14 +143,15 @@ static char *path_of(const struct controller *c, enum look_part part)
 {
     if (part == LOOK_NETWORKS)
         return xstrdup("/networks"); /* all of them: strangers' subnets count */
-    if (part == LOOK_CONTAINERS)
-        return xstrdup("/containers/json?all=1"); /* all: one may be where it doesn't belong */
+    if (part == LOOK_RUNNING)
+        return xstrdup("/containers/json"); /* a stranger may be where it doesn't belong */
     struct str filter;
     str_init(&filter, 1024);
     str_addf(&filter, "{\"label\":[\"%s=%s\"]}", LABEL_INSTALLATION, state_installation(c->state));
     struct str path;
     str_init(&path, 4096);
-    str_add(&path, "/volumes?filters=");
+    str_add(&path,
+            part == LOOK_CONTAINERS ? "/containers/json?all=1&filters=" : "/volumes?filters=");
     str_add_url(&path, (struct sv){filter.p, filter.len}, "");
     str_done(&filter);
     return XNN(str_take(&path));

@@ -116,6 +116,13 @@ static int network_cmp(const void *a, const void *b)
     return c ? c : strcmp(x->id, y->id);
 }
 
+struct err *observed_add_strangers(struct observed *o, const char *installation, struct sv running)
+{
+    TRY_CTX(observed_strangers(o, installation, running), "list of what runs");
+    qsort(o->containers, o->containers_len, sizeof(*o->containers), container_cmp);
+    return NULL;
+}
+
 static int volume_cmp(const void *a, const void *b)
 {
     const struct observed_volume *x = a;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands on an engine, from its list answers: GET /containers/json?all=1 (all: a stranger may
- * be on a bottle's network), GET /networks (all: the subnets of strangers count), GET /volumes with
- * our label. Strict about the shapes of what carries our label, tolerant of unknown keys and of
- * strangers' oddities; engine answers are hostile input.
+ * What stands on an engine, from its list answers: GET /containers/json?all=1 with our installation
+ * label, GET /containers/json (whoever runs: a stranger may be on a bottle's network), GET
+ * /networks (all: the subnets of strangers count), GET /volumes with our label. Strict about the
+ * shapes of what carries our label, tolerant of unknown keys and of strangers' oddities; engine
+ * answers are hostile input.
  */
 #ifndef BOTTLER_RENDER_OBSERVED_H
 #define BOTTLER_RENDER_OBSERVED_H
@@ -78,6 +79,10 @@ struct observed {
 /* `installation` decides what is proven. The three answers are whole JSON bodies. */
 struct err *observed_parse(const char *installation, struct sv containers, struct sv networks,
                            struct sv volumes, struct observed **ret) ERR_NODISCARD;
+/* Adds the strangers among what runs: GET /containers/json, without a filter. Ours are in the first
+ * list, which has those that don't run as well. */
+struct err *observed_add_strangers(struct observed *o, const char *installation, struct sv running)
+    ERR_NODISCARD;
 struct observed *observed_free(struct observed *o);
 const char *run_state_name(enum run_state s);
 

@@ -307,6 +307,12 @@ static void stranger(const struct observed *o, const json_t *item, struct observ
     joined(item, c);
 }
 
+static bool label_is(const json_t *item, const char *label, const char *value)
+{
+    const char *have = json_string_value(json_object_get(json_object_get(item, "Labels"), label));
+    return have && strcmp(have, value) == 0;
+}
+
 static struct err *any_container(const struct observed *o, const json_t *item,
                                  const char *installation, struct observed_container *c)
 {
@@ -330,6 +336,26 @@ struct err *observed_containers(struct observed *o, const char *installation, st
         TRY_CTX(any_container(o, json_array_get(list, i), installation,
                               &o->containers[o->containers_len++]),
                 "entry %zu", i);
+    return NULL;
+}
+
+struct err *observed_strangers(struct observed *o, const char *installation, struct sv body)
+{
+    AUTO(decrefp) json_t *root = NULL;
+    json_t *list = NULL;
+    TRY(load(body, &root));
+    TRY(answer_list(root, &list));
+    o->containers = xreallocarray(o->containers, o->containers_len + json_array_size(list) + 1,
+                                  sizeof(*o->containers));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct observed_container *c = &o->containers[o->containers_len];
+        const json_t *item = json_array_get(list, i);
+        if (label_is(item, LABEL_INSTALLATION, installation))
+            continue;
+        *c = (struct observed_container){0};
+        o->containers_len++;
+        TRY_CTX(any_container(o, item, installation, c), "entry %zu", i);
+    }
     return NULL;
 }
 

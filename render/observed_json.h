@@ -16,6 +16,9 @@ enum {
  * Networks come before containers: their names are looked up. */
 struct err *observed_containers(struct observed *o, const char *installation, struct sv body)
     ERR_NODISCARD;
+/* Only those without our label; what is there stays. */
+struct err *observed_strangers(struct observed *o, const char *installation, struct sv body)
+    ERR_NODISCARD;
 struct err *observed_networks(struct observed *o, const char *installation, struct sv body)
     ERR_NODISCARD;
 struct err *observed_volumes(struct observed *o, const char *installation, struct sv body)

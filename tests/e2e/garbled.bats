@@ -23,6 +23,6 @@ teardown() {
 	wait_for 15 grep -q '^GET /images/' "$dir/record"
 	grep -q "its lists can't be read" "$dir/log"
 	# Two garbled, then the one that was decided on; nothing was asked for before it.
-	[ "$(sed '/^GET .images/q' "$dir/record" | grep -c '^GET /containers/json')" -eq 3 ]
+	[ "$(sed '/^GET .images/q' "$dir/record" | grep -c '^GET /containers/json?all')" -eq 3 ]
 	! sed '/^GET .images/q' "$dir/record" | grep -E '^(POST|PUT|DELETE)'
 }

@@ -12,7 +12,8 @@ import sys
 
 LISTS = {"/containers/json": [], "/networks": [], "/volumes": {"Volumes": []}}
 FACTS = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64",
-         "ID": "garbled", "Architecture": "x86_64", "OSType": "linux", "SystemTime": "2026-01-01T00:00:00Z"}
+         "ID": "garbled", "Architecture": "x86_64", "OSType": "linux", "SystemTime": "2026-01-01T00:00:00Z",
+         "SecurityOptions": ["name=seccomp,profile=default"], "MemoryLimit": True, "PidsLimit": True, "BridgeNfIptables": True}
 left = [int(sys.argv[3])]
 
 
@@ -29,14 +30,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.split("?")[0].removeprefix("/v1.41")
         with open(sys.argv[2], "a", encoding="utf-8") as record:
-            record.write(f"{self.command} {path}\n")
+            record.write(f"{self.command} {path}{'?all' if 'all=1' in self.path else ''}\n")
         if path == "/_ping":
             self.reply(200, b"OK")
         elif path in ("/version", "/info"):
             self.reply(200, json.dumps(FACTS).encode())
-        elif path == "/containers/json" and left[0] > 0:
+        elif "/containers/json?all=1" in self.path and left[0] > 0:
             left[0] -= 1
-            self.reply(200, b'[{"Id": 5}]')
+            self.reply(200, b"[5]")
         elif path in LISTS:
             self.reply(200, json.dumps(LISTS[path]).encode())
         elif path == "/events":

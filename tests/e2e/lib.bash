@@ -321,6 +321,6 @@ events_since() {
 
 # passes_since MARK: how many times containers were listed since; a pass over the world lists them.
 passes_since() {
-	requests_since "$1" | grep -c '^GET [^ ]*/containers/json' || true
+	requests_since "$1" | grep -c '^GET [^ ]*/containers/json?all=1' || true
 }
 passed() { [ "$(passes_since "$1")" -ge "$2" ]; }

@@ -33,6 +33,37 @@ static void strangers_are_read_as_far_as_they_go(void **state)
     observed_free(o);
 }
 
+/* From the list of what runs only strangers are taken: ours are known from their own. */
+static void strangers_join_what_is_ours(void **state)
+{
+    (void)state;
+    struct observed *o = NULL;
+    struct err *e = observed_parse(
+        "inst-1",
+        sv_of("[{\"Id\":\"p\",\"Names\":[\"/m\"],\"ImageID\":\"i\",\"State\":\"exited\","
+              "\"Labels\":{\"dev.bottler.installation\":\"inst-1\"}}]"),
+        NO_LIST, NO_VOLUMES, &o);
+    assert_null(e);
+    e = observed_add_strangers(
+        o, "inst-1",
+        sv_of("[{\"Id\":\"p\",\"Names\":[\"/m\"],\"ImageID\":\"i\",\"State\":\"running\","
+              "\"Labels\":{\"dev.bottler.installation\":\"inst-1\"}},"
+              "{\"Id\":\"q\",\"Names\":[\"/a\"],\"State\":\"running\","
+              "\"Labels\":{\"dev.bottler.installation\":\"inst-2\"}},"
+              "{\"Id\":\"r\",\"Names\":[\"/z\"],\"State\":\"paused\"}]"));
+    assert_null(e);
+    assert_int_equal(o->containers_len, 3);
+    assert_string_equal(o->containers[0].name, "a");
+    assert_string_equal(o->containers[1].name, "m");
+    assert_int_equal(o->containers[1].state, RUN_EXITED);
+    assert_string_equal(o->containers[2].name, "z");
+    e = observed_add_strangers(o, "inst-1", sv_of("{}"));
+    assert_non_null(e);
+    assert_non_null(strstr(err_message(e), "list of what runs"));
+    err_free(e);
+    observed_free(o);
+}
+
 /* What `attest` starts is ours to remove, and no part of the bottle. */
 static void probes_are_known(void **state)
 {
@@ -75,6 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strangers_are_read_as_far_as_they_go),
+        cmocka_unit_test(strangers_join_what_is_ours),
         cmocka_unit_test(probes_are_known),
         cmocka_unit_test(networks_say_how_closed_they_are),
     };

@@ -5,10 +5,9 @@
 usage: garbled_engine.py SOCKET RECORD GARBLED
 """
 
-import http.server
-import json
-import socketserver
 import sys
+
+from fake_engine import FakeEngine, serve
 
 LISTS = {"/containers/json": [], "/networks": [], "/volumes": {"Volumes": []}}
 FACTS = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64",
@@ -17,15 +16,7 @@ FACTS = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "
 left = [int(sys.argv[3])]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def address_string(self):
-        return "unix"
-
-    def log_message(self, format, *args):  # noqa: A002 (the base class names it so)
-        pass
-
+class GarbledEngine(FakeEngine):
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.split("?")[0].removeprefix("/v1.41")
@@ -34,12 +25,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/_ping":
             self.reply(200, b"OK")
         elif path in ("/version", "/info"):
-            self.reply(200, json.dumps(FACTS).encode())
+            self.reply(200, FACTS)
         elif "/containers/json?all=1" in self.path and left[0] > 0:
             left[0] -= 1
             self.reply(200, b"[5]")
         elif path in LISTS:
-            self.reply(200, json.dumps(LISTS[path]).encode())
+            self.reply(200, LISTS[path])
         elif path == "/events":
             self.send_response(200)
             self.send_header("Connection", "close")
@@ -47,24 +38,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.rfile.read(1)  # until the other side goes
         elif path.startswith("/images/"):
-            self.reply(404, b'{"message": "No such image"}')
+            self.reply(404, {"message": "No such image"})
         else:
-            self.reply(500, b'{"message": "garbled engine"}')
-
-    def reply(self, status, body):
-        self.send_response(status)
-        self.send_header("Api-Version", "1.41")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
+            self.reply(500, {"message": "garbled engine"})
 
 
-class Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-
-Server(sys.argv[1], Handler).serve_forever()
+if __name__ == "__main__":
+    serve(sys.argv[1], GarbledEngine)

@@ -163,6 +163,13 @@ static void take_report(struct worker *w, const struct attest_report *r)
     worker_status(w);
 }
 
+/* What is in quarantine waits a minute at most. */
+static unsigned wait_s(const struct attestor *a, const struct worker *w)
+{
+    bool sooner = w->quarantine && a->interval_s > ATTEST_QUARANTINE_RETRY_S;
+    return sooner || !a->interval_s ? ATTEST_QUARANTINE_RETRY_S : a->interval_s;
+}
+
 static void on_attested(void *ctx, const struct err *error, const struct attest_report *r)
 {
     struct attestor *a = ctx;
@@ -172,10 +179,7 @@ static void on_attested(void *ctx, const struct err *error, const struct attest_
     free(a->bottle);
     a->bottle = NULL;
     if (w) {
-        unsigned wait = w->quarantine || !a->interval_s ? ATTEST_QUARANTINE_RETRY_S : a->interval_s;
-        if (a->interval_s && a->interval_s < wait)
-            wait = a->interval_s;
-        w->attested.due_ns = now_ns(c) + wait * NS_PER_S;
+        w->attested.due_ns = now_ns(c) + wait_s(a, w) * NS_PER_S;
         if (error)
             journal_add(c->journal, w->name, JOURNAL_WARNING, "AttestUnproven",
                         xasprintf("it could not be attested: %s", err_message(error)));

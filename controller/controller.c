@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/controller.h"
 
+#include "controller/cli.h"
 #include "controller/log.h"
 #include "reconcile/doctor.h"
 #include "spec/base/xalloc.h"
@@ -14,10 +15,7 @@
 #include <sys/stat.h>
 
 #define RESYNC_US (30 * UINT64_C(1000000))
-enum {
-    UPSTREAM_CA_MAX = 1024 * 1024,
-    EXIT_CODE_REFUSED = 4, /* EXIT_REFUSED of cli.h */
-};
+enum { UPSTREAM_CA_MAX = 1024 * 1024 };
 
 uint64_t now_ns(const struct controller *c)
 {
@@ -223,7 +221,7 @@ static void on_connected(void *ctx, const struct err *error, const struct engine
     if (refusal) {
         journal_add(c->journal, NULL, JOURNAL_WARNING, "EngineRefused",
                     xstrdup(err_message(refusal)));
-        controller_stop(c, EXIT_CODE_REFUSED);
+        controller_stop(c, EXIT_REFUSED);
         return;
     }
     c->connected = true;

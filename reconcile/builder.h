@@ -21,15 +21,14 @@ struct builder {
     int guard;    /* the step after which the host takes nothing from the internal networks;
                      STEP_NONE: no need was seen */
     bool waiting; /* a role can't be brought up now, so what depends on it isn't started either */
-    bool open;    /* something opens the bottle */
 };
 
 /* reconcile/view.c: is it attached to exactly the networks of its role, and no other? */
 bool view_nets_ok(const struct bottle_view *v, const struct observed_container *c);
 /* reconcile/diff_role.c: one role of a wanted bottle. */
 void build_role(struct builder *b, const struct desired_container *want);
-/* reconcile/diff_seal.c: what makes an opened bottle safe; false when there is nothing to do, which
- * with `open` set means that it is safe, and is to be mended or waited for. */
+/* reconcile/diff_seal.c: what makes an opened bottle safe; false when there is nothing to do for
+ * that: it is closed, or safe, and to be mended or waited for. */
 bool build_isolation(struct builder *b);
 /* reconcile/diff_guard.c: the step after which the agent may be on its network. */
 int build_guard(struct builder *b);

@@ -239,21 +239,13 @@ static bool wants_network(const struct builder *b, const struct desired_containe
     return false;
 }
 
-static bool network_exists(const struct builder *b, const char *net_id)
-{
-    for (size_t i = 0; i < b->in->observed->networks_len; i++) {
-        if (strcmp(b->in->observed->networks[i].id, net_id) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Attachments of a container that stays: foreign networks go first, missing ones come back. */
 static void build_attachments(struct builder *b, struct target *t,
                               const struct observed_container *c)
 {
     for (size_t i = 0; i < c->net_ids_len; i++) {
-        if (wants_network(b, t->want, c->net_ids[i]) || !network_exists(b, c->net_ids[i]))
+        if (wants_network(b, t->want, c->net_ids[i]) ||
+            !observed_network(b->in->observed, c->net_ids[i]))
             continue;
         add(b, t,
             (struct step_init){.kind = STEP_NET_DISCONNECT,

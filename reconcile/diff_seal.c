@@ -37,15 +37,6 @@ static int cut(struct builder *b, const struct observed_container *c,
                                                  .cause = cause});
 }
 
-static bool attached(const struct observed_container *c, const struct observed_network *n)
-{
-    for (size_t i = 0; i < c->net_ids_len; i++) {
-        if (strcmp(c->net_ids[i], n->id) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Everybody off, then away with it: the options of a network can't be changed. */
 static void take_down(struct builder *b, const struct observed_network *n)
 {
@@ -55,8 +46,7 @@ static void take_down(struct builder *b, const struct observed_network *n)
     size_t len = 0;
     for (size_t i = 0; i < o->containers_len; i++) {
         const struct observed_container *c = &o->containers[i];
-        bool up = c->state == RUN_RUNNING || c->state == RUN_PAUSED || c->state == RUN_RESTARTING;
-        if (up && attached(c, n) && len < STEP_MAX_DEPS - 1)
+        if (container_is_up(c) && container_is_on(c, n->id) && len < STEP_MAX_DEPS - 1)
             after[len++] = cut(b, c, n, cause);
     }
     build_net_removal(b, n, cause, after, len);
@@ -89,7 +79,6 @@ bool build_isolation(struct builder *b)
 {
     struct openings o;
     openings_find(b->in, &b->view, &o);
-    b->open = o.len > 0;
     if (o.len)
         pause_agent(b);
     /* A guest of a network that goes anyway is cut off with everybody else. */

@@ -35,23 +35,9 @@ static void add(struct openings *o, struct opening item)
     o->items[o->len++] = item;
 }
 
-static bool runs(const struct observed_container *c)
-{
-    return c->state == RUN_RUNNING || c->state == RUN_PAUSED || c->state == RUN_RESTARTING;
-}
-
 static bool of_bottle(const struct observed_container *c, const char *bottle)
 {
     return (c->proven || c->probe) && strcmp(c->owner.bottle, bottle) == 0;
-}
-
-static const struct observed_network *net_by_id(const struct observed *o, const char *id)
-{
-    for (size_t i = 0; i < o->networks_len; i++) {
-        if (strcmp(o->networks[i].id, id) == 0)
-            return &o->networks[i];
-    }
-    return NULL;
 }
 
 static bool of_role(const struct observed_network *n, const struct observed_container *c)
@@ -65,7 +51,7 @@ static void own_container(const struct diff_input *in, const struct observed_con
                           struct openings *ret)
 {
     for (size_t i = 0; i < c->net_ids_len; i++) {
-        const struct observed_network *n = net_by_id(in->observed, c->net_ids[i]);
+        const struct observed_network *n = observed_network(in->observed, c->net_ids[i]);
         if (n && !of_role(n, c))
             add(ret, (struct opening){OPEN_NETWORK, c, n,
                                       xasprintf("%s is attached to network '%s', which is not its "
@@ -105,7 +91,7 @@ static void stranger(const struct bottle_view *v, const struct observed_containe
     }
     for (int r = 0; c->joins && r < ROLE_COUNT; r++) {
         const struct observed_container *host = v->roles[r].container;
-        if (host && runs(host) && joins(c, host))
+        if (host && container_is_up(host) && joins(c, host))
             add(ret, (struct opening){OPEN_LODGER, c, NULL,
                                       xasprintf("container '%s', which is not the bottle's, shares "
                                                 "the network of %s: the agent stays paused until "
@@ -138,7 +124,7 @@ void openings_find(const struct diff_input *in, const struct bottle_view *v, str
         add(ret, (struct opening){OPEN_QUARANTINE, NULL, NULL, xstrdup(in->quarantine)});
     for (size_t i = 0; i < o->containers_len; i++) {
         const struct observed_container *c = &o->containers[i];
-        if (!runs(c))
+        if (!container_is_up(c))
             continue;
         if (!of_bottle(c, in->bottle))
             stranger(v, c, ret);

@@ -10,15 +10,6 @@ static bool of_bottle(const struct observed_owner *o, bool proven, const char *b
     return proven && o->bottle && strcmp(o->bottle, bottle) == 0;
 }
 
-static bool attached(const struct observed_container *c, const char *net_id)
-{
-    for (size_t i = 0; i < c->net_ids_len; i++) {
-        if (strcmp(c->net_ids[i], net_id) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool view_nets_ok(const struct bottle_view *v, const struct observed_container *c)
 {
     unsigned want = role_info(c->role)->nets;
@@ -27,7 +18,7 @@ bool view_nets_ok(const struct bottle_view *v, const struct observed_container *
         if (!(want & 1U << net))
             continue;
         n++;
-        if (!v->nets[net] || !attached(c, v->nets[net]->id))
+        if (!v->nets[net] || !container_is_on(c, v->nets[net]->id))
             return false;
     }
     return n == c->net_ids_len;
@@ -37,7 +28,7 @@ static size_t members(const struct observed *o, const struct observed_network *n
 {
     size_t count = 0;
     for (size_t i = 0; i < o->containers_len; i++)
-        count += o->containers[i].proven && attached(&o->containers[i], n->id);
+        count += o->containers[i].proven && container_is_on(&o->containers[i], n->id);
     return count;
 }
 

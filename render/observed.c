@@ -18,6 +18,29 @@ const char *run_state_name(enum run_state s)
     return STATE_NAMES[s];
 }
 
+bool container_is_up(const struct observed_container *c)
+{
+    return c->state == RUN_RUNNING || c->state == RUN_PAUSED || c->state == RUN_RESTARTING;
+}
+
+bool container_is_on(const struct observed_container *c, const char *net_id)
+{
+    for (size_t i = 0; i < c->net_ids_len; i++) {
+        if (strcmp(c->net_ids[i], net_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+const struct observed_network *observed_network(const struct observed *o, const char *id)
+{
+    for (size_t i = 0; i < o->networks_len; i++) {
+        if (strcmp(o->networks[i].id, id) == 0)
+            return &o->networks[i];
+    }
+    return NULL;
+}
+
 bool run_state_parse(const char *name, enum run_state *ret)
 {
     for (size_t i = 0; i < sizeof(STATE_NAMES) / sizeof(STATE_NAMES[0]); i++) {

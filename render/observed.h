@@ -85,5 +85,10 @@ struct err *observed_add_strangers(struct observed *o, const char *installation,
     ERR_NODISCARD;
 struct observed *observed_free(struct observed *o);
 const char *run_state_name(enum run_state s);
+/* It has processes: running, paused, or just being restarted. */
+bool container_is_up(const struct observed_container *c);
+bool container_is_on(const struct observed_container *c, const char *net_id);
+/* NULL: there is none of that id. */
+const struct observed_network *observed_network(const struct observed *o, const char *id);
 
 #endif

@@ -129,7 +129,13 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/bottler: $(B)/controller/main.o $(LIBS_controller)
+# No program without a class of change for every field of a manifest.
+$(B)/fields_check: $(B)/tests/rig/fields_check.o $(LIBS_spec)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PC_LIBS)
+$(B)/fields.ok: $(B)/fields_check
+	$(Q)$< && touch $@
+
+$(B)/bottler: $(B)/controller/main.o $(LIBS_controller) | $(B)/fields.ok
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PC_LIBS)
 
 # The plain path people type; always the mode that was built last.

@@ -19,7 +19,7 @@ const struct verb cli_verbs[] = {
      verb_validate},
     {"render", "pipelock|routes|all FILE [--bottle NAME]",
      "print what the proxies would read, offline", "bP", verb_render},
-    {"explain", "[FIELD]", "what a field of the manifest means", "", verb_explain},
+    {"explain", "[FIELD]", "what a field of the manifest means", "o", verb_explain},
     {"schema", "", "JSON Schema of the manifest, for editors", "", verb_schema},
     {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUPIo",
      verb_plan},

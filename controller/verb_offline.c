@@ -177,10 +177,23 @@ int verb_render(const struct cli *cli)
     return code;
 }
 
+static int print_json(json_t *v_take)
+{
+    AUTO_FREE char *text = XNN(json_dumps(v_take, JSON_INDENT(2)));
+    AUTO_FREE char *line = xasprintf("%s\n", text);
+    json_decref(v_take);
+    return cli_print(line, EXIT_OK);
+}
+
 int verb_explain(const struct cli *cli)
 {
-    if (cli->args.len > 1)
-        return cli_fail(err_new(ERR_INVALID, "one field at a time"), EXIT_USAGE);
+    bool json = cli->output == OUTPUT_JSON;
+    if (cli->args.len > (json ? 0 : 1))
+        return cli_fail(err_new(ERR_INVALID, json ? "-o json lists every field, expected none"
+                                                  : "one field at a time"),
+                        EXIT_USAGE);
+    if (json)
+        return print_json(fields_json(&fields_bottle));
     struct str out;
     str_init(&out, TEXT_MAX);
     struct err *e = fields_explain(cli->args.len ? cli->args.items[0] : "", &out);
@@ -193,9 +206,5 @@ int verb_schema(const struct cli *cli)
 {
     if (cli->args.len)
         return cli_fail(err_new(ERR_INVALID, "schema takes no argument"), EXIT_USAGE);
-    json_t *schema = fields_schema();
-    AUTO_FREE char *text = XNN(json_dumps(schema, JSON_INDENT(2)));
-    AUTO_FREE char *line = xasprintf("%s\n", text);
-    json_decref(schema);
-    return cli_print(line, EXIT_OK);
+    return print_json(fields_schema());
 }

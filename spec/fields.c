@@ -152,6 +152,8 @@ const char *field_kind_name(enum field_kind kind)
 const char *change_class_name(enum change_class c)
 {
     switch (c) {
+    case CHANGE_UNSET:
+        return "unset";
     case CHANGE_NONE:
         return "none";
     case CHANGE_LIVE:
@@ -163,7 +165,52 @@ const char *change_class_name(enum change_class c)
     case CHANGE_AGENT:
         return "agent";
     }
-    return "none";
+    return "unset";
+}
+
+static const char *class_reason(enum change_class c)
+{
+    switch (c) {
+    case CHANGE_NONE:
+        return "nothing on the engine depends on it";
+    case CHANGE_LIVE:
+        return "limits are set in place";
+    case CHANGE_RELOAD:
+        return "both proxies reread their files";
+    case CHANGE_SIDECAR:
+        return "pipelock can't reload it";
+    case CHANGE_AGENT:
+        return "only a new container can have it";
+    case CHANGE_UNSET:
+        break;
+    }
+    return "this version of bottler doesn't know what it costs";
+}
+
+const char *field_reason(const struct field *f)
+{
+    return f->reason ? f->reason : class_reason(f->change);
+}
+
+const char *field_loses(const struct field *f)
+{
+    if (f->loses)
+        return f->loses;
+    return f->change == CHANGE_AGENT ? "what the agent has written outside its mounts" : NULL;
+}
+
+bool fields_classified(const struct field_table *t, struct str *out)
+{
+    bool all = true;
+    for (const struct field *f = t->fields; f < t->fields + t->len; f++) {
+        if (f->change != CHANGE_UNSET)
+            continue;
+        str_addf(out, "%s: ", t->kind);
+        field_path(f, out);
+        str_addc(out, '\n');
+        all = false;
+    }
+    return all;
 }
 
 /* The next part of a path ("routes", "[2]", "['a.b']"), moved past. False at the end. */
@@ -304,7 +351,9 @@ static void explain_field(struct str *out, const struct field_table *t, const st
     if (f->example)
         str_addf(out, "EXAMPLE  %s\n", f->example);
     if (t != &fields_policy)
-        str_addf(out, "CHANGING %s\n", change_class_name(f->change));
+        str_addf(out, "CHANGING %s: %s\n", change_class_name(f->change), field_reason(f));
+    if (t != &fields_policy && field_loses(f))
+        str_addf(out, "LOSES    %s\n", field_loses(f));
     str_addc(out, '\n');
     add_wrapped(out, f->help, "  ");
     add_children(out, t, path.p);

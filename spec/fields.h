@@ -64,9 +64,10 @@ enum field_kind {
 
 /* What a change of the field costs the running bottle. The order is the order of cost. */
 enum change_class {
-    CHANGE_NONE,    /* nothing on the engine */
-    CHANGE_LIVE,    /* updated in place, nothing restarts */
-    CHANGE_RELOAD,  /* both proxies reread their files, nothing restarts */
+    CHANGE_UNSET,  /* nobody said: fields_check.c fails the build, planners take it for the worst */
+    CHANGE_NONE,   /* nothing on the engine */
+    CHANGE_LIVE,   /* updated in place, nothing restarts */
+    CHANGE_RELOAD, /* both proxies reread their files, nothing restarts */
     CHANGE_SIDECAR, /* a sidecar is replaced, the agent goes on */
     CHANGE_AGENT,   /* the agent is replaced */
 };
@@ -95,6 +96,8 @@ struct field {
     size_t len_offset;        /* lists and dicts of structs: of the number of items */
     const char *example;
     const char *help;
+    const char *reason; /* why that class; NULL: as for every field of the class */
+    const char *loses;  /* what is gone after a change; NULL: as for every field of the class */
 };
 
 struct field_table {
@@ -119,6 +122,12 @@ char *field_did_you_mean(const struct field_table *t, const char *parent, const 
 
 const char *field_kind_name(enum field_kind kind);
 const char *change_class_name(enum change_class c);
+/* Why changing the field costs what it costs: "only a new container can have it". */
+const char *field_reason(const struct field *f) __attribute__((returns_nonnull));
+/* What a change of the field destroys; NULL: nothing. */
+const char *field_loses(const struct field *f);
+/* Appends the path of every field without a class, one a line; false when there is any. */
+bool fields_classified(const struct field_table *t, struct str *out);
 /* "none" … "agent" for a concrete or table path of a Bottle ("spec.egress.routes[2].host",
  * "spec.agent.env.PATH"): the class of the nearest field. ERR_NOT_FOUND for what isn't one. */
 struct err *field_change_class(const char *path, enum change_class *ret) ERR_NODISCARD;
@@ -131,5 +140,8 @@ void fields_markdown(struct str *out);
 void fields_policy_markdown(struct str *out);
 /* The JSON Schema of a manifest document. The caller owns it. */
 json_t *fields_schema(void) __attribute__((returns_nonnull));
+/* Every field in the order of the table: path, kind, class, reason, loses, default. The caller owns
+ * it. */
+json_t *fields_json(const struct field_table *t) __attribute__((returns_nonnull));
 
 #endif

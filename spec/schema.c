@@ -201,3 +201,28 @@ json_t *fields_schema(void)
     set(s, "oneOf", kinds);
     return s;
 }
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+json_t *fields_json(const struct field_table *t)
+{
+    json_t *list = XNN(json_array());
+    for (const struct field *f = t->fields; f < t->fields + t->len; f++) {
+        json_t *o = XNN(json_object());
+        struct str path;
+        str_init(&path, FIELD_PATH_MAX);
+        field_path(f, &path);
+        set(o, "path", json_string(path.p));
+        str_done(&path);
+        set(o, "kind", json_string(field_kind_name(f->kind)));
+        set(o, "class", json_string(change_class_name(f->change)));
+        set(o, "reason", json_string(field_reason(f)));
+        set(o, "loses", text_or_null(field_loses(f)));
+        set(o, "default", text_or_null(f->def));
+        push(list, o);
+    }
+    return list;
+}

@@ -164,3 +164,21 @@ setup() {
 	[ "$status" -eq 1 ]
 	[[ $output == *"none.sock"* ]]
 }
+
+@test "the build fails for a field without a class of change, with its path" {
+	local copy=$BATS_TEST_TMPDIR/tree
+	mkdir -p "$copy/build/release/tests" "$copy/tests"
+	cp -a Makefile spec "$copy"
+	cp -a tests/rig "$copy/tests"
+	# What is built already, so that only the table is compiled anew.
+	cp -a build/*.mk "$copy/build" || true
+	cp -a build/release/spec build/release/libspec.a "$copy/build/release" || true
+	sed -i 's/{EGRESS, "log", FIELD_INT, 0, CHANGE_RELOAD,/{EGRESS, "log", FIELD_INT,/' "$copy/spec/fields_table.c"
+	! cmp -s spec/fields_table.c "$copy/spec/fields_table.c" || return 1
+	run make -C "$copy" build/release/fields.ok
+	[ "$status" -eq 2 ]
+	[[ $output == *"spec/fields_table.c: these fields don't say what changing them costs"*"Bottle: spec.egress.log"* ]]
+	[ ! -e "$copy/build/release/fields.ok" ]
+	# And the program needs that check.
+	make -n -B build/release/bottler | grep -q 'fields_check && touch build/release/fields.ok'
+}

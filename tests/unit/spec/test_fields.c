@@ -111,10 +111,15 @@ static void test_change_classes(void **state)
         enum change_class expected;
     } cases[] = {
         {"metadata.labels", CHANGE_NONE},
+        {"metadata.uid", CHANGE_NONE},
+        {"metadata.name", CHANGE_AGENT},
         {"metadata.labels.team", CHANGE_NONE},
         {"metadata.labels['a.b/c']", CHANGE_NONE},
         {"spec.suspend", CHANGE_NONE},
         {"spec.suspend.until", CHANGE_NONE},
+        {"spec.abstract", CHANGE_AGENT},
+        {"spec.agent.mounts[0].retain", CHANGE_NONE},
+        {"spec.agent.pull_policy", CHANGE_NONE},
         {"spec.agent.image", CHANGE_AGENT},
         {"spec.agent.env", CHANGE_AGENT},
         {"spec.agent.env.PATH", CHANGE_AGENT},
@@ -141,6 +146,36 @@ static void test_change_classes(void **state)
     enum change_class c = CHANGE_NONE;
     AUTO_ERR e = field_change_class("spec.nothing", &c);
     assert_int_equal(err_kind(e), ERR_NOT_FOUND);
+}
+
+/* What the build is checked for: no field, whatever its kind, may be silent about its cost. */
+static void test_a_field_without_a_class_is_found(void **state)
+{
+    (void)state;
+    struct str out;
+    str_init(&out, 64 * 1024);
+    assert_true(fields_classified(&fields_bottle, &out));
+    assert_true(fields_classified(&fields_grant, &out));
+    assert_int_equal(out.len, 0);
+    struct field *copy = xcalloc(fields_bottle.len, sizeof(*copy));
+    memcpy(copy, fields_bottle.fields, fields_bottle.len * sizeof(*copy));
+    const struct field_table patched = {"Bottle", copy, fields_bottle.len};
+    for (size_t i = 0; i < patched.len; i++) {
+        const enum change_class was = copy[i].change;
+        copy[i].change = CHANGE_UNSET;
+        struct str expected;
+        str_init(&expected, 1024);
+        str_add(&expected, "Bottle: ");
+        field_path(&copy[i], &expected);
+        str_addc(&expected, '\n');
+        str_clear(&out);
+        assert_false(fields_classified(&patched, &out));
+        assert_string_equal(out.p, expected.p);
+        copy[i].change = was;
+        str_done(&expected);
+    }
+    free(copy);
+    str_done(&out);
 }
 
 static void expect_mean(const char *parent, const char *key, const char *expected)
@@ -192,7 +227,7 @@ static void test_explain(void **state)
                                 "FIELD    spec.agent.resources.memory\n"
                                 "TYPE     amount of memory\n"
                                 "DEFAULT  2Gi\n"
-                                "CHANGING live\n"
+                                "CHANGING live: limits are set in place\n"
                                 "\n"
                                 "  Memory; 6Mi to 16Ti.\n");
     AUTO_FREE char *shorter = explain("agent.resources.memory");
@@ -205,6 +240,14 @@ static void test_explain(void **state)
     AUTO_FREE char *agent = explain("spec.agent");
     assert_non_null(strstr(agent, "FIELDS\n  image "));
     assert_non_null(strstr(agent, "\n  resources "));
+    assert_non_null(strstr(agent, "CHANGING agent: only a new container can have it\n"
+                                  "LOSES    what the agent has written outside its mounts\n"));
+    AUTO_FREE char *abstract = explain("spec.abstract");
+    assert_non_null(strstr(abstract,
+                           "\nCHANGING agent: an abstract bottle doesn't run\nLOSES    "
+                           "the bottle, with those of its volumes that aren't retained\n"));
+    AUTO_FREE char *retain = explain("spec.agent.mounts.retain");
+    assert_non_null(strstr(retain, "\nCHANGING none: it counts when the bottle goes\n\n"));
     AUTO_FREE char *whole = explain(NULL);
     assert_non_null(strstr(whole, "\n  metadata "));
     AUTO_FREE char *wrong = explain("spec.agent.imgae");
@@ -304,6 +347,31 @@ static void test_manuals_are_current(void **state)
     check_manual("docs/policy.md", fields_policy_markdown);
 }
 
+/* Every field of the table, in its order, with its class. */
+static void test_json(void **state)
+{
+    (void)state;
+    json_t *list = fields_json(&fields_bottle);
+    assert_int_equal(json_array_size(list), fields_bottle.len);
+    size_t i = 0;
+    const json_t *o = NULL;
+    json_array_foreach(list, i, o)
+    {
+        enum change_class class = CHANGE_NONE;
+        const char *path = json_string_value(json_object_get(o, "path"));
+        assert_null(field_change_class(path, &class));
+        assert_string_equal(json_string_value(json_object_get(o, "class")),
+                            change_class_name(class));
+        assert_non_null(json_string_value(json_object_get(o, "reason")));
+        if (strcmp(path, "spec.agent.resources.memory") == 0) {
+            assert_string_equal(json_string_value(json_object_get(o, "kind")), "amount of memory");
+            assert_string_equal(json_string_value(json_object_get(o, "default")), "2Gi");
+            assert_true(json_is_null(json_object_get(o, "loses")));
+        }
+    }
+    json_decref(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,10 +379,12 @@ int main(void)
         cmocka_unit_test(test_parents_exist),
         cmocka_unit_test(test_retired_table),
         cmocka_unit_test(test_change_classes),
+        cmocka_unit_test(test_a_field_without_a_class_is_found),
         cmocka_unit_test(test_did_you_mean),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_explain_all),
         cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_json),
         cmocka_unit_test(test_manuals_are_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ enum pull_policy { PULL_IF_NOT_PRESENT, PULL_ALWAYS, PULL_NEVER };
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum auth_scheme { AUTH_NONE, AUTH_BEARER, AUTH_TOKEN };
 enum dlp_action { DLP_BLOCK, DLP_WARN };
+enum update_when { UPDATE_NOW, UPDATE_IDLE, UPDATE_WINDOW };
 
 /* One environment variable of the agent. */
 struct env_var {
@@ -65,6 +66,15 @@ struct resources {
 #define RESOURCES_MEMORY (INT64_C(2) << 30)
 #define RESOURCES_PIDS 512
 
+/* When the agent may be replaced, for a change that needs it. */
+struct update_spec {
+    enum update_when when;
+    int from_min; /* UPDATE_WINDOW: minutes of the day in UTC; from_min > to_min wraps midnight, */
+    int to_min;   /* and the two are never equal. `to_min` itself is outside. */
+    int64_t
+        deadline_s; /* since the change was accepted, then it is done anyway; 0: waits for ever */
+};
+
 struct agent_spec {
     char *image;
     enum pull_policy pull_policy;
@@ -82,6 +92,7 @@ struct agent_spec {
     bool tty;
     char *runtime; /* "auto" or a runtime's name */
     struct resources resources;
+    struct update_spec update;
 };
 
 enum path_match { PATH_EXACT, PATH_PREFIX };
@@ -146,6 +157,7 @@ struct bottle {
     bool suspended;
     char *suspend_reason;  /* NULL when not given */
     int64_t suspend_until; /* Unix seconds, 0 = open end */
+    bool preserve;         /* stopped and kept when its manifest goes */
     struct agent_spec agent;
     struct egress_spec egress;
     struct git_gate_spec git_gate;

@@ -72,10 +72,13 @@ check_text_fn check_ssh_url;  /* ssh://[user@]host[:port]/path */
 check_text_fn check_host_key; /* "ssh-ed25519 AAAA…": type and key, the comment dropped */
 
 /* check_number.c */
-check_number_fn check_memory; /* bytes: 2Gi, 512M, 1073741824 */
-check_number_fn check_cpus;   /* nano CPUs: 1.5 */
-check_number_fn check_mode;   /* permission bits: 0644 */
-check_number_fn check_time;   /* Unix seconds: 2026-12-01T00:00:00Z */
+check_number_fn check_memory;   /* bytes: 2Gi, 512M, 1073741824 */
+check_number_fn check_cpus;     /* nano CPUs: 1.5 */
+check_number_fn check_mode;     /* permission bits: 0644 */
+check_number_fn check_time;     /* Unix seconds: 2026-12-01T00:00:00Z */
+check_number_fn check_duration; /* seconds, 1m to 30d: 90m, 4h, 2d */
+/* A part of each day, in minutes from midnight UTC: 22:00-06:00. Never empty; may wrap midnight. */
+bool check_window(const char *text, struct str *why, int *ret_from_min, int *ret_to_min);
 
 /* Appends "expected <what>, got 'text'"; false, for `return`. */
 bool check_refuse(struct str *why, const char *text, const char *what);

@@ -13,6 +13,10 @@
 #define NANO INT64_C(1000000000)
 #define CPUS_MIN (NANO / 100)
 #define CPUS_MAX (1024 * NANO)
+#define MINUTE INT64_C(60)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define DURATION_MAX (30 * DAY)
 
 /* The digits at the start of `text`; false when there are none or they are too large. */
 static bool leading_number(const char **text, int64_t *ret)
@@ -145,5 +149,41 @@ bool check_time(const char *text, struct str *why, int64_t *ret)
         tm.tm_mon != asked.tm_mon)
         return check_refuse_detail(why, text, what, "there is no such day");
     *ret = at;
+    return true;
+}
+
+bool check_duration(const char *text, struct str *why, int64_t *ret)
+{
+    static const char what[] = "a duration such as 30m, 4h or 2d";
+    const char *p = text;
+    int64_t n = 0;
+    if (!leading_number(&p, &n) || !*p || p[1] || !strchr("mhd", *p))
+        return check_refuse(why, text, what);
+    int64_t seconds = 0;
+    int64_t unit = *p == 'm' ? MINUTE : *p == 'h' ? HOUR : DAY;
+    if (ckd_mul_i64(n, unit, &seconds) || seconds < MINUTE || seconds > DURATION_MAX)
+        return check_refuse_detail(why, text, what, "it must be from 1m to 30d");
+    *ret = seconds;
+    return true;
+}
+
+bool check_window(const char *text, struct str *why, int *ret_from_min, int *ret_to_min)
+{
+    static const char what[] = "a time of day from-to in UTC such as 22:00-06:00";
+    int hour[2] = {0};
+    int minute[2] = {0};
+    if (!is_shape(text, "00:00-00:00"))
+        return check_refuse(why, text, what);
+    for (size_t i = 0; i < 2; i++) {
+        const char *p = text + 6 * i;
+        if (!digits_at(p, 2, 23, &hour[i]) || !digits_at(p + 3, 2, 59, &minute[i]))
+            return check_refuse_detail(why, text, what, "a day is from 00:00 to 23:59");
+    }
+    int from = hour[0] * 60 + minute[0];
+    int to = hour[1] * 60 + minute[1];
+    if (from == to)
+        return check_refuse_detail(why, text, what, "it is empty");
+    *ret_from_min = from;
+    *ret_to_min = to;
     return true;
 }

@@ -113,6 +113,8 @@ const char *field_kind_name(enum field_kind kind)
         [FIELD_CPUS] = "number of CPUs",
         [FIELD_MODE] = "file mode",
         [FIELD_TIME] = "time",
+        [FIELD_DURATION] = "duration",
+        [FIELD_WINDOW] = "time of day from-to",
         [FIELD_ENV_VALUE] = "string or ${SECRET}",
         [FIELD_NAME] = "name",
         [FIELD_UID] = "id",

@@ -26,6 +26,8 @@ enum field_kind {
     FIELD_CPUS,
     FIELD_MODE,
     FIELD_TIME,
+    FIELD_DURATION,
+    FIELD_WINDOW, /* two ints in a row: minutes of the day from, to */
     FIELD_ENV_VALUE,
     /* Text, each with its own check. */
     FIELD_NAME,

@@ -6,6 +6,7 @@ static const char *const pull_policies[] = {"if_not_present", "always", "never",
 static const char *const restart_policies[] = {"always", "on_failure", "never", NULL};
 static const char *const auth_schemes[] = {"Bearer", "token", NULL};
 static const char *const dlp_actions[] = {"block", "warn", NULL};
+static const char *const update_whens[] = {"now", "idle", "window", NULL};
 static const char *const path_types[] = {"exact", "prefix", NULL};
 
 enum {
@@ -33,7 +34,13 @@ enum {
 #define GATE "spec.git-gate"
 /* What is lost, and why, where it isn't as for every field of the class. */
 #define ALL_OF_IT "the bottle, with those of its volumes that aren't retained"
+#define REPLACED "it counts when the agent is to be replaced"
 #define GATE_FILES "the git gate reads it when it starts"
+
+/* FIELD_WINDOW is two ints in a row. */
+_Static_assert(offsetof(struct update_spec, to_min) ==
+                   offsetof(struct update_spec, from_min) + sizeof(int),
+               "where a window ends follows where it begins");
 
 static const struct field bottle_fields[] = {
     {"", "apiVersion", FIELD_TEXT, FIELD_REQUIRED | FIELD_OWN, CHANGE_NONE,
@@ -80,6 +87,9 @@ static const struct field bottle_fields[] = {
      .example = "kernel update", .help = "Why, for those who ask."},
     {"spec.suspend", "until", FIELD_TIME, 0, CHANGE_NONE, AT(struct bottle, suspend_until),
      .example = "2026-12-01T00:00:00Z", .help = "When the suspension ends by itself."},
+    {SPEC, "preserve", FIELD_BOOL, 0, CHANGE_NONE, AT(struct bottle, preserve), .def = "false",
+     .help = "When its manifest goes, the bottle is stopped and kept instead of removed.",
+     .reason = "it counts when the manifest goes"},
 
     {SPEC, "agent", FIELD_OBJECT, FIELD_REQUIRED_WHOLE | FIELD_MERGE, CHANGE_AGENT,
      NESTED(struct bottle, agent), .help = "The container the coding agent lives in."},
@@ -154,6 +164,23 @@ static const struct field bottle_fields[] = {
      .example = "1.5", .help = "CPUs; 0.01 to 1024. Default: no limit."},
     {"spec.agent.resources", "pids", FIELD_INT, 0, CHANGE_LIVE, .def = "512", .min = 1,
      .max = MAX_PIDS, AT(struct resources, pids), .help = "Processes and threads."},
+    {AGENT, "update", FIELD_OBJECT, 0, CHANGE_NONE, NESTED(struct agent_spec, update),
+     .example = "{when: idle, deadline: 4h}",
+     .help = "When the agent may be replaced, for a change that needs it.", .reason = REPLACED},
+    {"spec.agent.update", "when", FIELD_ENUM, 0, CHANGE_NONE, .def = "now", .words = update_whens,
+     AT(struct update_spec, when),
+     .help = "now: at once; idle: when no command runs in it from outside and no request is on its "
+             "way, in or out; window: at the time of day that window says.",
+     .reason = REPLACED},
+    {"spec.agent.update", "window", FIELD_WINDOW, 0, CHANGE_NONE, AT(struct update_spec, from_min),
+     .example = "\"22:00-06:00\"",
+     .help = "From when to when, each day, in UTC. May go over midnight. With when: window only.",
+     .reason = REPLACED},
+    {"spec.agent.update", "deadline", FIELD_DURATION, 0, CHANGE_NONE,
+     AT(struct update_spec, deadline_s), .example = "4h",
+     .help = "How long after the change was accepted it may wait; then it is done anyway. 1m to "
+             "30d. Default: it waits for as long as it takes.",
+     .reason = REPLACED},
 
     {SPEC, "egress", FIELD_OBJECT, 0, CHANGE_RELOAD, NESTED(struct bottle, egress),
      .help = "What the agent can reach. Nothing by default."},

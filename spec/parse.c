@@ -127,10 +127,8 @@ static check_text_fn *text_check(enum field_kind kind)
 static check_number_fn *number_check(enum field_kind kind)
 {
     static check_number_fn *const checks[FIELD_KIND_COUNT] = {
-        [FIELD_MEMORY] = check_memory,
-        [FIELD_CPUS] = check_cpus,
-        [FIELD_MODE] = check_mode,
-        [FIELD_TIME] = check_time,
+        [FIELD_MEMORY] = check_memory, [FIELD_CPUS] = check_cpus,         [FIELD_MODE] = check_mode,
+        [FIELD_TIME] = check_time,     [FIELD_DURATION] = check_duration,
     };
     return kind < FIELD_KIND_COUNT ? checks[kind] : NULL;
 }
@@ -187,8 +185,9 @@ static void read_number(struct parse_ctx *c, const struct field *f, const struct
                 (n->kind == YAML_FLOAT && f->kind == FIELD_CPUS);
     if (!fits) {
         wrong_type(c, f->kind, n,
-                   f->kind == FIELD_TIME ? "a time in UTC such as 2026-12-01T00:00:00Z"
-                                         : "a number or string");
+                   f->kind == FIELD_TIME       ? "a time in UTC such as 2026-12-01T00:00:00Z"
+                   : f->kind == FIELD_DURATION ? "a duration such as 30m, 4h or 2d"
+                                               : "a number or string");
         return;
     }
     struct str why;
@@ -258,6 +257,22 @@ static void read_env_value(struct parse_ctx *c, const struct yaml_node *n, char 
     memcpy(base + offsetof(struct env_var, secret), &secret, sizeof(secret));
 }
 
+static void read_window(struct parse_ctx *c, const struct field *f, const struct yaml_node *n,
+                        char *base)
+{
+    if (n->kind != YAML_STRING) {
+        wrong_type(c, f->kind, n, "a time of day from-to in UTC such as 22:00-06:00");
+        return;
+    }
+    struct str why;
+    int minutes[2] = {0};
+    str_init(&why, CHECK_WHY_MAX);
+    if (!check_window(n->text, &why, &minutes[0], &minutes[1]))
+        parse_error(c, n, "%s", why.p);
+    str_done(&why);
+    memcpy(base + f->offset, minutes, sizeof(minutes));
+}
+
 static void read_scalar(struct parse_ctx *c, const struct field *f, const struct yaml_node *n,
                         char *base)
 {
@@ -269,6 +284,8 @@ static void read_scalar(struct parse_ctx *c, const struct field *f, const struct
         read_enum(c, f, n, base);
     } else if (f->kind == FIELD_ENV_VALUE) {
         read_env_value(c, n, base);
+    } else if (f->kind == FIELD_WINDOW) {
+        read_window(c, f, n, base);
     } else if (number_check(f->kind)) {
         read_number(c, f, n, base);
     } else {

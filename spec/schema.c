@@ -22,6 +22,8 @@ static const char *pattern_of(enum field_kind kind)
         [FIELD_CPUS] = "^[0-9]+(\\.[0-9]{1,9})?$",
         [FIELD_MODE] = "^0[0-7]{3}$",
         [FIELD_TIME] = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        [FIELD_DURATION] = "^[0-9]+[mhd]$",
+        [FIELD_WINDOW] = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$",
         [FIELD_NAME] = NAME_PATTERN,
         [FIELD_UID] = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         [FIELD_LABEL_KEY] = "^([a-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",

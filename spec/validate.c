@@ -140,6 +140,29 @@ static void validate_agent(struct parse_ctx *c, const struct yaml_node *node, vo
                        FILES_TOTAL_MAX / 1024, total);
 }
 
+static void validate_update(struct parse_ctx *c, const struct yaml_node *node, void *base)
+{
+    const struct update_spec *u = base;
+    static const char *const words[] = {"now", "idle", "window"};
+    const struct yaml_node *when = yaml_get(node, "when");
+    const struct yaml_node *window = yaml_get(node, "window");
+    const struct yaml_node *deadline = yaml_get(node, "deadline");
+    /* A wrong word has been reported, and nobody knows what it should have been. */
+    if (when && (when->kind != YAML_STRING || strcmp(when->text, words[u->when]) != 0))
+        return;
+    if (u->when == UPDATE_WINDOW && !window)
+        parse_error_in(c, when, "window",
+                       "required with when: window, but not given: a time of day in UTC such as "
+                       "22:00-06:00");
+    if (u->when != UPDATE_WINDOW && window)
+        parse_error_in(c, window, "window", "only with when: window, and when is %s%s",
+                       words[u->when], when ? "" : " by default");
+    if (u->when == UPDATE_NOW && deadline)
+        parse_error_in(c, deadline, "deadline",
+                       "only with when: idle or when: window, and when is now%s: nothing waits",
+                       when ? "" : " by default");
+}
+
 struct host_at {
     const char *host;
     size_t at;
@@ -220,6 +243,7 @@ static const struct {
     {"spec.agent", validate_agent},
     {"spec.agent.files[]", validate_file},
     {"spec.agent.mounts[]", validate_mount},
+    {"spec.agent.update", validate_update},
     {"spec.egress", validate_egress},
     {"spec.egress.routes[]", validate_route},
     {"spec.egress.routes[].matches[]", validate_match},

@@ -349,6 +349,21 @@ static void test_numbers(void **state)
         const char *text;
         int64_t value; /* -1: refused */
     } cases[] = {
+        {check_duration, "1m", 60},
+        {check_duration, "60m", 3600},
+        {check_duration, "4h", 14400},
+        {check_duration, "30d", 2592000},
+        {check_duration, "720h", 2592000},
+        {check_duration, "721h", -1},
+        {check_duration, "0m", -1},
+        {check_duration, "1h30m", -1},
+        {check_duration, "4H", -1},
+        {check_duration, "4", -1},
+        {check_duration, "4 h", -1},
+        {check_duration, "-4h", -1},
+        {check_duration, "h", -1},
+        {check_duration, "", -1},
+        {check_duration, "153722867280912931m", -1},
         {check_memory, "6Mi", INT64_C(6) << 20},
         {check_memory, "2Gi", INT64_C(2) << 30},
         {check_memory, "16Ti", INT64_C(16) << 40},

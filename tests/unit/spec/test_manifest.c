@@ -54,6 +54,8 @@ static void dump_agent(struct str *out, const struct agent_spec *a)
     }
     str_addf(out, "memory=%lld cpus=%lld pids=%lld\n", (long long)a->resources.memory_bytes,
              (long long)a->resources.nano_cpus, (long long)a->resources.pids);
+    str_addf(out, "update=%u from=%d to=%d deadline=%lld\n", a->update.when, a->update.from_min,
+             a->update.to_min, (long long)a->update.deadline_s);
 }
 
 static void dump_match(struct str *out, const struct match_rule *m)
@@ -97,6 +99,7 @@ static char *dump(const struct bottle *b)
     str_addf(&out, "abstract=%d suspended=%d until=%lld\n", b->abstract, b->suspended,
              (long long)b->suspend_until);
     dump_text(&out, "reason", b->suspend_reason);
+    str_addf(&out, "preserve=%d\n", b->preserve);
     dump_agent(&out, &b->agent);
     dump_egress(&out, &b->egress);
     dump_text(&out, "git user", b->git_gate.user_name);
@@ -154,12 +157,14 @@ static void test_defaults(void **state)
     struct manifest_set *set = NULL;
     const struct bottle *b = test_bottle(HEAD("least") "spec: {agent: {image: i}}\n", &set);
     AUTO_FREE char *found = dump(b);
-    assert_string_equal(found, "name=least\nuid=(none)\nextends=(none)\n"
-                               "abstract=0 suspended=0 until=0\nreason=(none)\nimage=i\n"
-                               "pull=0 restart=0 tty=0 has_command=0\ncommand=0\nuser=(none)\n"
-                               "working_dir=(none)\nruntime=auto\n"
-                               "memory=2147483648 cpus=0 pids=512\npresets=0\nallowlist=0\n"
-                               "dlp=0 log=1\ngit user=(none)\ngit email=(none)\nsupervise=0\n");
+    assert_string_equal(found,
+                        "name=least\nuid=(none)\nextends=(none)\n"
+                        "abstract=0 suspended=0 until=0\nreason=(none)\npreserve=0\nimage=i\n"
+                        "pull=0 restart=0 tty=0 has_command=0\ncommand=0\nuser=(none)\n"
+                        "working_dir=(none)\nruntime=auto\n"
+                        "memory=2147483648 cpus=0 pids=512\n"
+                        "update=0 from=0 to=0 deadline=0\npresets=0\nallowlist=0\n"
+                        "dlp=0 log=1\ngit user=(none)\ngit email=(none)\nsupervise=0\n");
     manifest_set_free(set);
 }
 

@@ -247,6 +247,8 @@ static void parse_tree(const struct loader *l, struct item *it, enum doc_kind ki
     const struct yaml_node *abstract = yaml_get(yaml_get(root, "spec"), "abstract");
     c.partial = partial || (abstract && abstract->kind == YAML_BOOL && abstract->boolean);
     c.extends = yaml_get(yaml_get(root, "spec"), "extends") != NULL;
+    if (l->rules && l->rules->defaults && it->name && !grant)
+        c.defaults = l->rules->defaults(l->rules->defaults_ctx, it->name);
     it->bottle = grant ? NULL : xcalloc(1, sizeof(*it->bottle));
     it->grant = grant ? xcalloc(1, sizeof(*it->grant)) : NULL;
     parse_document(&c, it->tree, grant ? (void *)it->grant : (void *)it->bottle);

@@ -71,15 +71,20 @@ struct manifest_set {
  * The answer never depends on the order of `inputs`. */
 struct manifest_set *manifest_load(const struct manifest_input *inputs, size_t n);
 
-/* What the installation forbids, besides. Findings of it are at the places in the manifest.
+/* What the installation has to say, besides. Findings of it are at the places in the manifest.
  * Abstract bottles are not judged, only what extends them. */
 struct policy;
+struct defaults;
 struct manifest_rules {
     const struct policy *policy; /* NULL: none */
     /* Why a directory of the host may not be mounted, owned by the caller; NULL: it may. The
      * function may be NULL. */
     char *(*mount_refusal)(void *ctx, const char *source);
     void *ctx;
+    /* With which defaults a bottle was first accepted; NULL for one that is new. Borrowed for the
+     * call. The function may be NULL. struct bottle.text stays as it was written. */
+    const struct defaults *(*defaults)(void *ctx, const char *bottle);
+    void *defaults_ctx;
 };
 struct manifest_set *manifest_load_under(const struct manifest_input *inputs, size_t n,
                                          const struct manifest_rules *rules);

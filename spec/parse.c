@@ -425,9 +425,12 @@ static void read_switch(struct parse_ctx *c, const struct field *f, const struct
     memcpy(base + f->offset, &on, sizeof(on));
 }
 
-static void read_default(struct parse_ctx *c, const struct field *f, char *base)
+/* `in`: the object that doesn't say it, which is where a finding points; may be NULL. */
+static void read_default(struct parse_ctx *c, const struct field *f, const char *def,
+                         const struct yaml_node *in, char *base)
 {
-    struct yaml_node n = {.file = "", .text = f->def};
+    struct yaml_node n = {.file = in ? in->file : "", .text = def};
+    n.pos = in ? in->pos : n.pos;
     yaml_resolve_plain(&n);
     if (f->kind == FIELD_SWITCH)
         read_switch(c, f, &n, base);
@@ -466,8 +469,10 @@ static void read_absent(struct parse_ctx *c, const struct field *f, const struct
         (f->flags & FIELD_REQUIRED) || ((f->flags & FIELD_REQUIRED_WHOLE) && !c->partial);
     if (required && in)
         parse_error(c, in, "required, but not given");
-    if (f->def)
-        read_default(c, f, base);
+    /* Those of a manifest are pinned; a policy has its table's. */
+    const char *def = c->table == &fields_bottle ? defaults_get(c->defaults, f) : f->def;
+    if (def)
+        read_default(c, f, def, in, base);
     else if (f->kind == FIELD_OBJECT)
         read_object(c, NULL, base + f->offset);
 }

@@ -3,6 +3,7 @@
 #ifndef BOTTLER_SPEC_PARSE_H
 #define BOTTLER_SPEC_PARSE_H
 
+#include "spec/defaults.h"
 #include "spec/diag.h"
 #include "spec/fields.h"
 #include "spec/yaml.h"
@@ -10,10 +11,11 @@
 struct parse_ctx {
     const struct field_table *table;
     struct diag_sink sink;
-    struct str at;    /* path of the object being read, as in the table */
-    struct str shown; /* the same with indexes and keys, for messages */
-    bool partial;     /* what FIELD_REQUIRED_WHOLE asks for may be missing */
-    bool extends;     /* the tree has inherited something, or will */
+    struct str at;                   /* path of the object being read, as in the table */
+    struct str shown;                /* the same with indexes and keys, for messages */
+    bool partial;                    /* what FIELD_REQUIRED_WHOLE asks for may be missing */
+    const struct defaults *defaults; /* what absent fields are; NULL: as the table says */
+    bool extends;                    /* the tree has inherited something, or will */
 };
 
 void parse_ctx_init(struct parse_ctx *c, const struct field_table *t, struct diag_sink sink);

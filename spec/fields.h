@@ -80,6 +80,9 @@ enum field_flags {
     FIELD_UNIQUE = 1 << 2,         /* list: no item twice */
     FIELD_OWN = 1 << 3,            /* never inherited through `extends` */
     FIELD_MERGE = 1 << 4, /* `extends`: merged key by key; without it the child's replaces */
+    /* list: rendered in its order, so that another order costs what another item costs. (A list of
+     * what has no identity is compared place by place and needs no such flag.) */
+    FIELD_ORDERED = 1 << 5,
 };
 
 struct field {
@@ -96,6 +99,7 @@ struct field {
     size_t offset;            /* in the struct of the object it is in */
     size_t size;              /* of the member (scalars), of an item (lists and dicts of structs) */
     size_t len_offset;        /* lists and dicts of structs: of the number of items */
+    const char *identity;     /* FIELD_LIST of objects: the field that tells its items apart */
     const char *example;
     const char *help;
     const char *reason; /* why that class; NULL: as for every field of the class */

@@ -86,7 +86,7 @@ void parse_error_item(struct parse_ctx *c, const struct yaml_node *node, struct 
     va_end(ap);
 }
 
-static check_text_fn *text_check(enum field_kind kind)
+check_text_fn *field_text_check(enum field_kind kind)
 {
     static check_text_fn *const checks[FIELD_KIND_COUNT] = {
         [FIELD_NAME] = check_name,
@@ -124,7 +124,7 @@ static check_text_fn *text_check(enum field_kind kind)
     return kind < FIELD_KIND_COUNT ? checks[kind] : NULL;
 }
 
-static check_number_fn *number_check(enum field_kind kind)
+check_number_fn *field_number_check(enum field_kind kind)
 {
     static check_number_fn *const checks[FIELD_KIND_COUNT] = {
         [FIELD_MEMORY] = check_memory, [FIELD_CPUS] = check_cpus,         [FIELD_MODE] = check_mode,
@@ -161,7 +161,7 @@ static char *checked_text(struct parse_ctx *c, enum field_kind kind, const struc
     struct str why;
     char *value = NULL;
     str_init(&why, CHECK_WHY_MAX);
-    if (!text_check(kind)(n->text, &why, &value))
+    if (!field_text_check(kind)(n->text, &why, &value))
         parse_error(c, n, "%s", why.p);
     str_done(&why);
     return value;
@@ -193,7 +193,7 @@ static void read_number(struct parse_ctx *c, const struct field *f, const struct
     struct str why;
     int64_t value = 0;
     str_init(&why, CHECK_WHY_MAX);
-    if (number_check(f->kind)(n->text, &why, &value))
+    if (field_number_check(f->kind)(n->text, &why, &value))
         store_number(f, base, value);
     else
         parse_error(c, n, "%s", why.p);
@@ -286,7 +286,7 @@ static void read_scalar(struct parse_ctx *c, const struct field *f, const struct
         read_env_value(c, n, base);
     } else if (f->kind == FIELD_WINDOW) {
         read_window(c, f, n, base);
-    } else if (number_check(f->kind)) {
+    } else if (field_number_check(f->kind)) {
         read_number(c, f, n, base);
     } else {
         char *value = checked_text(c, f->kind, n);
@@ -377,7 +377,7 @@ static void check_key(struct parse_ctx *c, const struct field *f, const struct y
     struct str why;
     AUTO_FREE char *normal = NULL;
     str_init(&why, CHECK_WHY_MAX);
-    if (!text_check(f->key_kind)(pair->key, &why, &normal))
+    if (!field_text_check(f->key_kind)(pair->key, &why, &normal))
         report(c, map->file, pair->key_pos, xstrdup(why.p));
     str_done(&why);
 }

@@ -3,6 +3,7 @@
 #ifndef BOTTLER_SPEC_PARSE_H
 #define BOTTLER_SPEC_PARSE_H
 
+#include "spec/check.h"
 #include "spec/defaults.h"
 #include "spec/diag.h"
 #include "spec/fields.h"
@@ -48,5 +49,9 @@ void parse_error_item(struct parse_ctx *c, const struct yaml_node *node, struct 
 void validate_object(struct parse_ctx *c, const struct yaml_node *node, void *base);
 /* policy.c: the same for a policy, whose objects are all in one struct. */
 void policy_validate(struct parse_ctx *c, const struct yaml_node *node, void *base);
+
+/* The check of one kind of scalar; NULL: it has none of this sort. */
+check_text_fn *field_text_check(enum field_kind kind);
+check_number_fn *field_number_check(enum field_kind kind);
 
 #endif

@@ -90,6 +90,9 @@ struct bottle *bottle_free(struct bottle *b)
     git_gate_done(&b->git_gate);
     free(b->text);
     free(b->file);
+    free(b->revision);
+    str_list_done(&b->ancestors);
+    str_list_done(&b->ancestor_files);
     free(b);
     return NULL;
 }

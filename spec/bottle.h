@@ -165,6 +165,9 @@ struct bottle {
     char *text; /* canonical JSON of its merged manifest: sorted keys, no `extends`; manifest_load()
                    takes it */
     char *file; /* path of the manifest it came from */
+    char *revision;                 /* of the source; NULL: it has none */
+    struct str_list ancestors;      /* what it extends, and what that extends, and so on */
+    struct str_list ancestor_files; /* where each of them is */
     struct src_pos pos;
 };
 

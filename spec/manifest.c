@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "spec/manifest.h"
+#include "spec/manifest_internal.h"
 
 #include "spec/base/xalloc.h"
 #include "spec/canonical.h"
@@ -14,31 +14,7 @@
 
 #define API_VERSION "bottler.dev/v1"
 
-enum { KNOWN_NAMES_SHOWN = 8, PLACES_SHOWN = 3 };
-
-/* A file while it is read. */
-struct source {
-    struct yaml_file yaml;
-    struct manifest_file *out;
-};
-
-/* A document that says what it is and what its name is. */
-struct item {
-    struct source *source;
-    struct yaml_doc *doc;
-    char *name; /* owned */
-    const struct yaml_node *name_node;
-    const struct yaml_node *tree; /* what it says after `extends` */
-    bool duplicate;
-    bool forbidden; /* by the rules, and else without fault */
-    struct bottle *bottle;
-    struct grant *grant;
-};
-
-struct item_list {
-    struct item *items;
-    size_t len;
-};
+enum { KNOWN_NAMES_SHOWN = 8 };
 
 struct loader {
     struct source *sources;
@@ -55,9 +31,8 @@ static struct diag_sink sink_of(struct source *s, struct diag_list *list, bool f
     return (struct diag_sink){.list = list, .used = &s->yaml.used, .failed = failed};
 }
 
-__attribute__((format(printf, 5, 6))) static void doc_error(struct source *s, struct yaml_doc *d,
-                                                            struct src_pos pos, const char *field,
-                                                            const char *fmt, ...)
+void manifest_doc_error(struct source *s, struct yaml_doc *d, struct src_pos pos, const char *field,
+                        const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -76,7 +51,9 @@ static int by_path(const void *a, const void *b)
 
 static void read_source(struct source *s, const struct manifest_input *in)
 {
-    if (!in->read_error) {
+    if (in->directory) {
+        s->yaml = (struct yaml_file){.path = in->path, .ok = true};
+    } else if (!in->read_error) {
         yaml_file_parse(&s->yaml, in->path, in->bytes);
     } else {
         s->yaml = (struct yaml_file){.path = in->path};
@@ -84,8 +61,14 @@ static void read_source(struct source *s, const struct manifest_input *in)
         diag_add(&sink, in->path, (struct src_pos){0}, NULL,
                  xasprintf("can't be read: %s", in->read_error));
     }
+    s->in = in;
     s->out->path = xstrdup(in->path);
     s->out->usable = s->yaml.ok;
+    s->out->source = in->source;
+    s->out->tree = in->tree;
+    s->out->directory = in->directory;
+    s->out->held = xstrdup_null(in->held);
+    s->out->bytes = in->bytes;
 }
 
 /* A header field: its text, or NULL after an error. */
@@ -96,10 +79,10 @@ static const char *header(struct source *s, struct yaml_doc *d, const char *key,
     if (n && n->kind == YAML_STRING)
         return n->text;
     if (!n) {
-        doc_error(s, d, d->root->pos, key, "required, but not given: %s", expected);
+        manifest_doc_error(s, d, d->root->pos, key, "required, but not given: %s", expected);
     } else if (n->kind != YAML_BAD) {
         AUTO_FREE char *got = yaml_describe(n);
-        doc_error(s, d, n->pos, key, "expected %s, got %s", expected, got);
+        manifest_doc_error(s, d, n->pos, key, "expected %s, got %s", expected, got);
     }
     return NULL;
 }
@@ -110,8 +93,9 @@ static bool report_foreign(struct source *s, struct yaml_doc *d)
     if (d->root->kind != YAML_MAP) {
         AUTO_FREE char *got = yaml_describe(d->root);
         if (d->root->kind != YAML_BAD)
-            doc_error(s, d, d->root->pos, NULL,
-                      "expected a map with apiVersion, kind, metadata and spec, got %s", got);
+            manifest_doc_error(s, d, d->root->pos, NULL,
+                               "expected a map with apiVersion, kind, metadata and spec, got %s",
+                               got);
         return true;
     }
     if (yaml_get(d->root, "apiVersion") || yaml_get(d->root, "kind"))
@@ -133,8 +117,8 @@ static enum doc_kind kind_of(struct source *s, struct yaml_doc *d)
     const char *version = header(s, d, "apiVersion", "'" API_VERSION "'");
     if (version && strcmp(version, API_VERSION) != 0) {
         AUTO_FREE char *q = diag_quote(version);
-        doc_error(s, d, yaml_get(d->root, "apiVersion")->pos, "apiVersion",
-                  "expected '" API_VERSION "', got %s", q);
+        manifest_doc_error(s, d, yaml_get(d->root, "apiVersion")->pos, "apiVersion",
+                           "expected '" API_VERSION "', got %s", q);
     }
     const char *kind = header(s, d, "kind", "Bottle or Grant");
     if (!kind)
@@ -147,11 +131,12 @@ static enum doc_kind kind_of(struct source *s, struct yaml_doc *d)
     bool policy = strcmp(kind, "Policy") == 0;
     bool bottle = str_distance(kind, "Bottle", 4) < 4 || strcmp(kind, "bottle") == 0;
     bool grant = str_distance(kind, "Grant", 3) < 3 || strcmp(kind, "grant") == 0;
-    doc_error(s, d, yaml_get(d->root, "kind")->pos, "kind", "expected Bottle or Grant, got %s%s", q,
-              policy   ? "; a policy is given with --policy"
-              : bottle ? "; did you mean Bottle?"
-              : grant  ? "; did you mean Grant?"
-                       : "");
+    manifest_doc_error(s, d, yaml_get(d->root, "kind")->pos, "kind",
+                       "expected Bottle or Grant, got %s%s", q,
+                       policy   ? "; a policy is given with --policy"
+                       : bottle ? "; did you mean Bottle?"
+                       : grant  ? "; did you mean Grant?"
+                                : "");
     return DOC_UNKNOWN;
 }
 
@@ -266,6 +251,7 @@ static void parse_tree(const struct loader *l, struct item *it, enum doc_kind ki
         it->bottle->file = xstrdup(it->source->yaml.path);
         it->bottle->pos = root->pos;
         it->bottle->text = canonical_text(it->tree);
+        it->bottle->revision = xstrdup_null(it->source->in->revision);
     }
 }
 
@@ -298,54 +284,6 @@ static void sort_document(struct loader *l, struct source *s, struct yaml_doc *d
     grant_free(it.grant);
     assert(d->failed);
     diag_list_move(&s->out->diags, &d->diags);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct item *x = a;
-    const struct item *y = b;
-    int c = strcmp(x->name, y->name);
-    if (!c)
-        c = strcmp(x->source->yaml.path, y->source->yaml.path);
-    if (c)
-        return c;
-    return x->doc->pos.line < y->doc->pos.line ? -1 : x->doc->pos.line > y->doc->pos.line;
-}
-
-/* Rejects all items first..end-1, each naming some of the others. */
-static void reject_same_name(struct item *items, size_t n, const char *what)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct str places;
-        unsigned shown = 0;
-        str_init(&places, FIELD_PATH_MAX);
-        for (size_t j = 0; j < n && shown < PLACES_SHOWN; j++) {
-            if (j == i)
-                continue;
-            struct src_pos pos = items[j].name_node->pos;
-            str_addf(&places, "%s%s:%u:%u", shown++ ? ", " : "", items[j].source->yaml.path,
-                     pos.line, pos.column);
-        }
-        items[i].duplicate = true;
-        doc_error(items[i].source, items[i].doc, items[i].name_node->pos, "metadata.name",
-                  "%s '%s' is also defined at %s%s; none is used", what, items[i].name,
-                  str_failed(&places) ? "" : places.p, n - 1 > PLACES_SHOWN ? ", ..." : "");
-        str_done(&places);
-    }
-}
-
-static void find_duplicates(struct item_list *l, const char *what)
-{
-    if (l->len)
-        qsort(l->items, l->len, sizeof(*l->items), by_name);
-    for (size_t i = 0; i < l->len;) {
-        size_t end = i + 1;
-        while (end < l->len && strcmp(l->items[i].name, l->items[end].name) == 0)
-            end++;
-        if (end - i > 1)
-            reject_same_name(&l->items[i], end - i, what);
-        i = end;
-    }
 }
 
 static void known_names(const struct loader *l, const char *self, struct str *out)
@@ -383,21 +321,23 @@ static bool check_extends(struct loader *l, const struct extends_entry *entries,
         /* The parser says what a name is. */
     } else if (e->state == EXTENDS_MISSING) {
         known_names(l, it->name, &text);
-        doc_error(it->source, it->doc, e->at->pos, field, "there is no bottle %s%s%s", q, text.p,
-                  l->all_readable ? "" : " (some files can't be used)");
+        manifest_doc_error(it->source, it->doc, e->at->pos, field, "there is no bottle %s%s%s", q,
+                           text.p, l->all_readable ? "" : " (some files can't be used)");
     } else if (e->state == EXTENDS_AMBIGUOUS) {
-        doc_error(it->source, it->doc, e->at->pos, field, "bottle %s is defined more than once", q);
+        manifest_doc_error(it->source, it->doc, e->at->pos, field,
+                           "bottle %s is defined more than once", q);
     } else if (e->state == EXTENDS_CIRCLE && strcmp(e->wanted, it->name) == 0) {
-        doc_error(it->source, it->doc, e->at->pos, field, "a bottle can't extend itself");
+        manifest_doc_error(it->source, it->doc, e->at->pos, field, "a bottle can't extend itself");
     } else if (e->state == EXTENDS_CIRCLE) {
         extends_chain(entries, i, &text);
-        doc_error(it->source, it->doc, e->at->pos, field, "goes in a circle: %s", text.p);
+        manifest_doc_error(it->source, it->doc, e->at->pos, field, "goes in a circle: %s", text.p);
     } else if (e->state == EXTENDS_OK && !l->bottles.items[e->parent].bottle &&
                !l->bottles.items[e->parent].forbidden) {
-        doc_error(it->source, it->doc, e->at->pos, field, "bottle %s has errors itself", q);
+        manifest_doc_error(it->source, it->doc, e->at->pos, field, "bottle %s has errors itself",
+                           q);
     } else if (e->depth > EXTENDS_MAX_DEPTH) {
-        doc_error(it->source, it->doc, e->at->pos, field,
-                  "more than %d bottles extend each other in a row", EXTENDS_MAX_DEPTH);
+        manifest_doc_error(it->source, it->doc, e->at->pos, field,
+                           "more than %d bottles extend each other in a row", EXTENDS_MAX_DEPTH);
     } else {
         ok = true;
     }
@@ -417,6 +357,16 @@ static int compare_depth(const void *a, const void *b)
     if (x->depth != y->depth)
         return x->depth < y->depth ? -1 : 1;
     return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void note_ancestors(const struct loader *l, const struct extends_entry *entries, size_t i)
+{
+    struct bottle *b = l->bottles.items[i].bottle;
+    for (size_t up = i; b && entries[up].state == EXTENDS_OK;) {
+        up = entries[up].parent;
+        str_list_add(&b->ancestors, entries[up].name);
+        str_list_add(&b->ancestor_files, l->bottles.items[up].source->yaml.path);
+    }
 }
 
 /* Ancestors first, so that a parent's tree and verdict are there when its children need them. */
@@ -440,6 +390,7 @@ static void parse_bottles(struct loader *l)
             items[i].tree =
                 extends_merge(&l->arena, items[entries[i].parent].tree, items[i].doc->root);
         parse_tree(l, &items[i], DOC_BOTTLE, !ok);
+        note_ancestors(l, entries, i);
     }
 }
 
@@ -455,9 +406,14 @@ static void finish_bottles(struct loader *l, struct manifest_set *set)
         b->pos = it->doc->root->pos;
         b->bottle = TAKE_PTR(it->bottle);
         b->forbidden = it->forbidden;
+        b->source = it->source->in->source;
+        b->held = it->source->in->held != NULL;
+        b->also = TAKE_PTR(it->also);
+        b->revision = xstrdup_null(it->source->in->revision);
         b->diags = it->doc->diags;
         it->doc->diags = (struct diag_list){0};
         diag_list_sort(&b->diags);
+        it->source->out->rejects = it->source->out->rejects || !b->bottle;
         assert(!b->bottle == (b->diags.len > 0));
     }
     free(l->bottles.items);
@@ -472,6 +428,7 @@ static void finish_grants(struct loader *l, struct manifest_set *set)
             set->grants[set->grants_len++] = TAKE_PTR(it->grant);
         diag_list_move(&it->source->out->diags, &it->doc->diags);
         free(it->name);
+        free(it->also);
     }
     free(l->grants.items);
 }
@@ -513,8 +470,8 @@ struct manifest_set *manifest_load_under(const struct manifest_input *inputs, si
             sort_document(&l, &l.sources[i], &l.sources[i].yaml.docs[d]);
         l.all_readable = l.all_readable && set->files[i].usable;
     }
-    find_duplicates(&l.bottles, "bottle");
-    find_duplicates(&l.grants, "grant");
+    manifest_settle_names(&l.bottles, "bottle");
+    manifest_settle_names(&l.grants, "grant");
     parse_bottles(&l);
     for (size_t i = 0; i < l.grants.len; i++)
         parse_tree(&l, &l.grants.items[i], DOC_GRANT, false);
@@ -531,6 +488,8 @@ struct manifest_set *manifest_set_free(struct manifest_set *s)
     for (size_t i = 0; i < s->bottles_len; i++) {
         free(s->bottles[i].name);
         free(s->bottles[i].file);
+        free(s->bottles[i].also);
+        free(s->bottles[i].revision);
         bottle_free(s->bottles[i].bottle);
         diag_list_done(&s->bottles[i].diags);
     }
@@ -538,6 +497,7 @@ struct manifest_set *manifest_set_free(struct manifest_set *s)
         grant_free(s->grants[i]);
     for (size_t i = 0; i < s->files_len; i++) {
         free(s->files[i].path);
+        free(s->files[i].held);
         diag_list_done(&s->files[i].diags);
     }
     free(s->bottles);

@@ -34,11 +34,17 @@ void diag_format(const struct diag *d, struct str *out);
 /* By file, line, column, then as added. */
 void diag_list_sort(struct diag_list *l);
 
-/* A file as read. The caller keeps both alive during manifest_load() only. */
+/* A file as read. The caller keeps all of it alive during manifest_load(), and the bytes as long as
+ * it looks at those of the set. */
 struct manifest_input {
     const char *path; /* as it is to be shown, and the identity of the file */
     struct sv bytes;
     const char *read_error; /* why it couldn't be read; then bytes is ignored */
+    bool tree;              /* with read_error: a directory; what is below it is unknown */
+    bool directory;         /* no file, though its name could be one's; there are no bytes */
+    unsigned source;        /* which source it is from; a lower number has priority */
+    const char *revision;   /* of that source; NULL: it has none */
+    const char *held;       /* why these are the bytes of an earlier reading; NULL: they aren't */
 };
 
 /* One document which said `kind: Bottle` and had a usable metadata.name. */
@@ -49,17 +55,28 @@ struct manifest_bottle {
     struct bottle *bottle;  /* NULL when any of its errors makes it unusable */
     struct diag_list diags; /* its own errors, and those of its `extends` chain */
     bool forbidden; /* it is valid; nothing but the installation's rules stands against it */
+    unsigned source;
+    char *also;     /* where sources of less priority define it, "b.yaml:3:9, …"; NULL: nowhere */
+    char *revision; /* of its source; NULL: none */
+    bool held;      /* from a file that is held */
 };
 
 struct manifest_file {
     char *path;
     bool usable; /* false: unreadable or not YAML, so nobody knows which bottles it holds */
     struct diag_list diags; /* errors of the file and of documents whose name is unknown */
+    bool rejects;           /* a document of it, whose name is known, isn't usable */
+    bool tree;              /* a directory that can't be read */
+    bool directory;
+    unsigned source;
+    char *held;      /* as given */
+    struct sv bytes; /* as given: valid as long as the caller keeps them */
 };
 
 struct manifest_set {
     struct manifest_bottle
-        *bottles; /* by name, then file, line; duplicates are all here, none usable */
+        *bottles; /* by name, then file, line; duplicates are all here, none usable. Of a name that
+                     several sources define, only what the one with priority says is here. */
     size_t bottles_len;
     struct grant **grants; /* valid ones, by name */
     size_t grants_len;

@@ -286,6 +286,7 @@ struct engine_caps engine_caps(const struct engine *e)
 {
     const struct engine_info *i = &e->info;
     return (struct engine_caps){
+        .cpus = e->info.cpus,
         .api_minor = i->api_minor,
         .multi_endpoint = i->api_minor >= 44,
         .isolated_gw = i->api_minor_max >= 48,

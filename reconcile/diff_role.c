@@ -173,7 +173,7 @@ static const struct observed_container *find_next(const struct builder *b, enum 
 
 static bool same_spec(const struct desired_container *want, const struct observed_container *c)
 {
-    return c->owner.spec_hash && strcmp(c->owner.spec_hash, want->spec_hash) == 0;
+    return desired_is_spec(want, c->owner.spec_hash);
 }
 
 static int build_remove(struct builder *b, const struct observed_container *c,
@@ -442,7 +442,8 @@ static bool waits_for_keys(const struct builder *b, const struct desired_contain
 static bool seal_unknown(struct builder *b, const struct desired_container *want,
                          const struct observed_container *c)
 {
-    if (c->state == RUN_REMOVING || c->state == RUN_DEAD || memory_seal(b->in->memory, c->id))
+    if (c->state == RUN_REMOVING || c->state == RUN_DEAD ||
+        memory_seal_is_of(b->in->memory, c->id, want->limits))
         return false;
     str_list_add_take(&b->inspects, xasprintf("%s %s", role_info(want->role)->name, c->id));
     return true;

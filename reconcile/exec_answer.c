@@ -191,13 +191,13 @@ static struct err *seal_answer(struct exec *x, const struct step *s, const struc
     if (!want)
         return NULL;
     struct seal seal = {0};
-    TRY_CTX(seal_check(want, r->body, &seal), "%s", what);
+    TRY_CTX(seal_check(want, x->caps->cpus, r->body, &seal), "%s", what);
     struct err *e = NULL;
     if (must && seal.state == SEAL_BROKEN)
         e = err_new(ERR_INVALID,
                     "%s: the engine did not make it as asked, so it is not started: %s", what,
                     seal.why);
-    memory_put_seal(x->memory, exec_container_id(x, s), &seal);
+    memory_put_seal(x->memory, exec_container_id(x, s), want->limits, &seal);
     return e;
 }
 

@@ -222,7 +222,7 @@ static struct err *build_container(struct exec *x, const struct step *s, struct 
         return NULL;
     case STEP_CTR_UPDATE:
         container_path(x, s, path, "/update");
-        take_text(q, seal_update_body(want_of(x, s)));
+        take_text(q, seal_update_body(want_of(x, s)->limits, x->caps->cpus));
         return NULL;
     case STEP_CTR_PAUSE:
         container_path(x, s, path, "/pause");

@@ -177,13 +177,25 @@ const struct seal *memory_seal(const struct memory *m, const char *container_id)
     return k && !k->stale ? &k->seal : NULL;
 }
 
-void memory_put_seal(struct memory *m, const char *container_id, struct seal *seal_take)
+bool memory_seal_is_of(const struct memory *m, const char *container_id, const char *limits)
+{
+    const struct known_seal *k = find_seal(m, container_id);
+    return k && !k->stale && strcmp(k->limits, limits) == 0;
+}
+
+void memory_put_seal(struct memory *m, const char *container_id, const char *limits,
+                     struct seal *seal_take)
 {
     struct known_seal *k = find_seal(m, container_id);
     if (!k) {
         m->seals = xreallocarray(m->seals, m->seals_len + 1, sizeof(*m->seals));
         k = &m->seals[m->seals_len++];
         *k = (struct known_seal){.container_id = xstrdup(container_id)};
+    }
+    if (!k->limits || strcmp(k->limits, limits) != 0) {
+        free(k->limits);
+        k->limits = xstrdup(limits);
+        k->tried = false;
     }
     seal_done(&k->seal);
     k->seal = *seal_take;
@@ -203,6 +215,7 @@ void memory_tried_limits(struct memory *m, const char *container_id)
 static void known_seal_done(struct known_seal *k)
 {
     free(k->container_id);
+    free(k->limits);
     seal_done(&k->seal);
 }
 

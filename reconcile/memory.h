@@ -33,8 +33,9 @@ struct known_policy {
 struct known_seal {
     char *container_id;
     struct seal seal;
-    bool stale; /* it is to be inspected again */
-    bool tried; /* its limits were set anew: what still differs is beyond this engine */
+    char *limits; /* desired_container.limits that it was held against */
+    bool stale;   /* it is to be inspected again */
+    bool tried;   /* its limits were set anew: what still differs is beyond this engine */
 };
 
 /* When something was first seen, for what is left to whoever made it for a while. */
@@ -106,8 +107,11 @@ void memory_keep_policies(struct memory *m, const struct str_list *ids);
 
 /* NULL: it hasn't been inspected yet. */
 const struct seal *memory_seal(const struct memory *m, const char *container_id);
-/* Takes the contents of `seal`. */
-void memory_put_seal(struct memory *m, const char *container_id, struct seal *seal_take);
+/* Whether that seal is a judgement of these limits; false when there is none. */
+bool memory_seal_is_of(const struct memory *m, const char *container_id, const char *limits);
+/* `limits`: of what it was held against. Takes the contents of `seal`. */
+void memory_put_seal(struct memory *m, const char *container_id, const char *limits,
+                     struct seal *seal_take);
 void memory_forget_seal(struct memory *m, const char *container_id);
 /* Its limits were set anew; see known_seal. */
 void memory_tried_limits(struct memory *m, const char *container_id);

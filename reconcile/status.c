@@ -149,8 +149,7 @@ static char *missing_part(const struct status_input *in)
             return xasprintf("%s does not exist yet", want->name);
         if (v->container->state != RUN_RUNNING)
             return xasprintf("%s is %s", want->name, run_state_name(v->container->state));
-        if (!v->container->owner.spec_hash ||
-            strcmp(v->container->owner.spec_hash, want->spec_hash) != 0)
+        if (!desired_is_spec(want, v->container->owner.spec_hash))
             return xasprintf("%s is of an older generation", want->name);
     }
     return NULL;

@@ -128,14 +128,18 @@ static json_t *hash_env(const struct agent_spec *a)
     return o;
 }
 
+/* As the first versions did; never to be changed. */
+#define EARLIER_MEMORY (INT64_C(2) << 30)
+enum { EARLIER_PIDS = 512 };
+
 static json_t *hash_resources(const struct resources *r)
 {
     json_t *o = XNN(json_object());
-    if (r->memory_bytes != RESOURCES_MEMORY)
+    if (r->memory_bytes != EARLIER_MEMORY)
         json_put(o, "memory", json_integer(r->memory_bytes));
     if (r->nano_cpus)
         json_put(o, "nano_cpus", json_integer(r->nano_cpus));
-    if (r->pids != RESOURCES_PIDS)
+    if (r->pids != EARLIER_PIDS)
         json_put(o, "pids", json_integer(r->pids));
     return o;
 }
@@ -166,8 +170,17 @@ static json_t *semantic(const struct part *p, const struct desired_container *c)
         json_put(o, "tty", json_true());
     if (strcmp(a->runtime, "auto") != 0)
         json_put_text(o, "runtime", a->runtime);
-    json_put_filled(o, "resources", hash_resources(&a->resources));
     return o;
+}
+
+/* What earlier versions called the same container: limits that differ from 2Gi and 512 needed
+ * another one. */
+static void add_earlier(const struct part *p, struct desired_container *c)
+{
+    json_t *o = semantic(p, c);
+    json_put_filled(o, "resources", hash_resources(&p->b->agent.resources));
+    str_list_add_take(&c->earlier, hash_spec(o));
+    json_decref(o);
 }
 
 /* ---- body ------------------------------------------------------------------------------------ */
@@ -264,6 +277,7 @@ struct err *part_agent(const struct part *p, struct desired_container *c)
     c->want_roots = true;
     c->launch = agent_env_has_secrets(a);
     TRY(agent_files(p, &c->files));
+    add_earlier(p, c);
     part_finish(p, c, semantic(p, c));
     body(p, c);
     return NULL;

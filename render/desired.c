@@ -2,6 +2,7 @@
 #include "render/desired.h"
 
 #include "render/parts.h"
+#include "render/seal.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
@@ -109,8 +110,11 @@ static struct err *add_containers(const struct part *p, struct desired *d)
     };
     enum { N = sizeof(BUILDERS) / sizeof(BUILDERS[0]) };
     d->containers = xcalloc(N, sizeof(*d->containers));
-    for (size_t i = 0; i < N; i++)
-        TRY(BUILDERS[i](p, &d->containers[d->containers_len++]));
+    for (size_t i = 0; i < N; i++) {
+        struct desired_container *c = &d->containers[d->containers_len++];
+        TRY(BUILDERS[i](p, c));
+        c->limits = seal_limits(c);
+    }
     return NULL;
 }
 
@@ -142,6 +146,8 @@ static void container_done(struct desired_container *c)
     free(c->name);
     free(c->image_ref);
     free(c->spec_hash);
+    str_list_done(&c->earlier);
+    free(c->limits);
     json_decref(c->body);
     file_list_done(&c->files);
     free(c->config_hash);
@@ -178,4 +184,10 @@ const struct desired_container *desired_find(const struct desired *d, enum role 
             return &d->containers[i];
     }
     return NULL;
+}
+
+bool desired_is_spec(const struct desired_container *want, const char *spec_hash)
+{
+    return spec_hash &&
+           (strcmp(want->spec_hash, spec_hash) == 0 || str_list_has(&want->earlier, spec_hash));
 }

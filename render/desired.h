@@ -47,7 +47,9 @@ struct desired_container {
     enum pull_policy pull_policy;
     enum restart_policy restart; /* sidecars: RESTART_ALWAYS */
     char *spec_hash; /* "v1:…" over everything that needs a new container when it changes */
-    json_t *body;    /* create body without Image, NetworkMode, NetworkingConfig */
+    struct str_list earlier; /* hashes that earlier versions gave the same container */
+    json_t *body;            /* create body without Image, NetworkMode, NetworkingConfig */
+    char *limits;            /* what of it the engine can change in place: seal_limits() */
     struct file_list files;
     char *config_hash; /* what its log must confirm: sha256 of the hot file; NULL: nothing */
     char *generation;  /* egress: keyed hash of routes and tokens; else NULL */
@@ -84,6 +86,9 @@ struct err *desired_render(const struct bottle *b, const struct render_settings 
                            const struct render_inputs *in, struct desired **ret) ERR_NODISCARD;
 struct desired *desired_free(struct desired *d);
 const struct desired_container *desired_find(const struct desired *d, enum role role);
+/* Whether a container with that label (may be NULL) is the one that is wanted, so that it stays,
+ * whichever version of bottler made it. */
+bool desired_is_spec(const struct desired_container *want, const char *spec_hash);
 
 /* Where the agent's trust lives, and what joins its image's own roots. */
 #define AGENT_CA_PATH "/etc/bottler/ca.pem"

@@ -12,6 +12,7 @@ struct engine_caps {
     bool isolated_gw;    /* gateway_mode_ipv4=isolated (daemon's own API >= 1.48) */
     bool icc_off_works;  /* enable_icc=false is accepted and harmless on this engine */
     bool weak_seccomp;   /* containers get a profile of ours: seccomp_is_weak() */
+    int cpus;            /* of the engine's host; 0: it didn't say */
     const char *arch;    /* "amd64" … borrowed; may be NULL */
     bool has_runsc;
     const struct str_list *runtimes; /* names; borrowed; NULL or empty: it didn't say */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SEAL_MAX_BYTES = 4 * 1024 * 1024, SHOWN_MAX = 120 };
+enum { SEAL_MAX_BYTES = 4 * 1024 * 1024, SHOWN_MAX = 120, NANO_CPUS = 1000000000 };
 
 static void decrefp(json_t **j)
 {
@@ -217,6 +217,20 @@ static void check_asked(const json_t *want, const json_t *have, struct seal *s)
         differs(s, SEAL_BROKEN, "Mounts", mounts, json_object_get(want, "Mounts"));
 }
 
+static json_int_t all_cpus(int cpus)
+{
+    return (json_int_t)cpus * NANO_CPUS;
+}
+
+/* No limit was asked for. */
+static void check_no_cpu_limit(const json_t *want, const json_t *have, int cpus, struct seal *s)
+{
+    const json_t *v = json_object_get(have, "NanoCpus");
+    json_int_t n = json_integer_value(v);
+    if (!json_object_get(want, "NanoCpus") && cpus > 0 && n && n < all_cpus(cpus))
+        differs(s, SEAL_LIMITS, "NanoCpus", v, NULL);
+}
+
 static void check_user(const struct desired_container *want, const json_t *root, struct seal *s)
 {
     const json_t *w = json_object_get(want->body, "User");
@@ -228,7 +242,8 @@ static void check_user(const struct desired_container *want, const json_t *root,
     worsen(s, SEAL_BROKEN, xasprintf("Config.User is %s, expected %s", is, wanted));
 }
 
-struct err *seal_check(const struct desired_container *want, struct sv inspect, struct seal *ret)
+struct err *seal_check(const struct desired_container *want, int cpus, struct sv inspect,
+                       struct seal *ret)
 {
     *ret = (struct seal){0};
     if (inspect.n > SEAL_MAX_BYTES)
@@ -246,11 +261,12 @@ struct err *seal_check(const struct desired_container *want, struct sv inspect, 
     check_hidden(have, "MaskedPaths", ret);
     check_hidden(have, "ReadonlyPaths", ret);
     check_asked(asked, have, ret);
+    check_no_cpu_limit(asked, have, cpus, ret);
     check_user(want, root, ret);
     return NULL;
 }
 
-char *seal_update_body(const struct desired_container *want)
+char *seal_limits(const struct desired_container *want)
 {
     AUTO(decrefp) json_t *body = XNN(json_object());
     const json_t *asked = json_object_get(want->body, "HostConfig");
@@ -259,5 +275,14 @@ char *seal_update_body(const struct desired_container *want)
         if (v && ASKED[i].otherwise == SEAL_LIMITS && json_object_set(body, ASKED[i].key, v) != 0)
             xoom();
     }
-    return XNN(json_dumps(body, JSON_COMPACT));
+    return XNN(json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS));
+}
+
+char *seal_update_body(const char *limits, int cpus)
+{
+    AUTO(decrefp) json_t *body = XNN(json_loads(limits, 0, NULL));
+    if (!json_object_get(body, "NanoCpus") && cpus > 0 &&
+        json_object_set_new(body, "NanoCpus", XNN(json_integer(all_cpus(cpus)))) != 0)
+        xoom();
+    return XNN(json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS));
 }

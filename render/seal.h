@@ -20,13 +20,17 @@ struct seal {
 };
 void seal_done(struct seal *s);
 
-/* `ret` is overwritten. UNAVAILABLE when the answer isn't what an engine says of a container. Not
- * judged: networks (the lists tell), the runtime where the manifest leaves it to the engine, the
- * image (its tag may have moved since). */
-struct err *seal_check(const struct desired_container *want, struct sv inspect, struct seal *ret)
-    ERR_NODISCARD;
+/* `ret` is overwritten. `cpus`: what the engine's host has, 0 unknown; a limit of as many is none,
+ * and the only way to take one off: an update to 0 changes nothing (20.10.24). UNAVAILABLE when the
+ * answer isn't what an engine says of a container. Not judged: networks (the lists tell), the
+ * runtime where the manifest leaves it to the engine, the image (its tag may have moved since). */
+struct err *seal_check(const struct desired_container *want, int cpus, struct sv inspect,
+                       struct seal *ret) ERR_NODISCARD;
 
-/* POST /containers/{id}/update: the limits and the restart policy as wanted. */
-char *seal_update_body(const struct desired_container *want);
+/* What of the wanted settings an engine changes in place: limits and restart policy, as JSON. */
+char *seal_limits(const struct desired_container *want);
+/* The body of POST /containers/{id}/update for them. All of them each time: an engine that fails at
+ * one has set those before it, and Memory can't grow without MemorySwap. */
+char *seal_update_body(const char *limits, int cpus);
 
 #endif

@@ -42,6 +42,13 @@ static void check_files(struct model *m, const struct model_container *k,
     }
 }
 
+/* As many as there are is no limit. */
+static bool same_cpus(const json_t *want, const json_t *have)
+{
+    return want ? json_equal(want, have)
+                : !json_integer_value(have) || json_integer_value(have) == 2000000000;
+}
+
 static void check_container(struct model *m, const struct desired *d,
                             const struct desired_container *want)
 {
@@ -69,6 +76,7 @@ static void check_container(struct model *m, const struct desired *d,
     if (!json_equal(json_object_get(asked, "Memory"), json_object_get(k->host, "Memory")) ||
         !json_equal(json_object_get(asked, "RestartPolicy"),
                     json_object_get(k->host, "RestartPolicy")) ||
+        !same_cpus(json_object_get(asked, "NanoCpus"), json_object_get(k->host, "NanoCpus")) ||
         json_is_true(json_object_get(k->host, "Privileged")))
         model_violate(m, "%s isn't made as asked", k->name);
 }

@@ -17,6 +17,7 @@ void world_init(struct world *w, struct model *m_take)
 {
     *w = (struct world){.m = m_take,
                         .caps = {.api_minor = m_take->api_minor,
+                                 .cpus = 2,
                                  .multi_endpoint = m_take->api_minor >= 44,
                                  .icc_off_works = true,
                                  .arch = "amd64"},

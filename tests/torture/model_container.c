@@ -263,7 +263,8 @@ static void container_update(struct call *c, struct model_container *k)
     json_t *v = NULL;
     json_object_foreach(c->body, key, v)
     {
-        model_set_host(k, key, json_incref(v));
+        if (!json_is_integer(v) || json_integer_value(v)) /* a zero changes nothing */
+            model_set_host(k, key, json_incref(v));
     }
     model_answer_set(c->a, 200, "{\"Warnings\":[]}");
 }

@@ -256,6 +256,8 @@ const struct scenario scenarios[] = {
     EDIT("path edit", V_PATH),
     EDIT("token edit", V_TOKEN),
     EDIT("agent edit", V_AGENT),
+    EDIT("limits edit", V_LIMITS),
+    {"limits edit back", V_LIMITS, V_BASE, NULL, P, NET_AGENT, 0},
     EDIT("pipelock replaced", V_COLD),
     EDIT("egress replaced", V_SIDECAR),
     EDIT("everything replaced", V_ALL),

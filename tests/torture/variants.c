@@ -88,6 +88,8 @@ void variants_init(struct variants *v, const char *bottle)
     of[V_RETAIN].more = "    mounts: [{volume: cache, target: /cache, retain: true}]\n";
     of[V_PULL].more = "    pull_policy: always\n";
     of[V_NEVER].more = "    restart: never\n";
+    of[V_LIMITS].more = "    mounts: [{volume: cache, target: /cache}]\n"
+                        "    resources: {memory: 1Gi, cpus: 0.5, pids: 99}\n";
     *v = (struct variants){0};
     v->of[V_SMALL] = small(bottle);
     for (int i = V_BASE; i < V_COUNT; i++) {

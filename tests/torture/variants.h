@@ -20,6 +20,7 @@ enum variant {
     V_RETAIN,  /* volumes stay */
     V_PULL,    /* pull_policy: always */
     V_NEVER,   /* restart: never */
+    V_LIMITS,  /* other limits: set in place */
     V_COUNT
 };
 

@@ -128,7 +128,7 @@ static void test_unstartable(void **state)
 static void put_seal(struct memory *m, const char *id, enum seal_state state)
 {
     struct seal seal = {state, state == SEAL_SOUND ? NULL : xstrdup("why")};
-    memory_put_seal(m, id, &seal);
+    memory_put_seal(m, id, "{}", &seal);
     assert_null(seal.why);
 }
 
@@ -149,6 +149,9 @@ static void test_seals(void **state)
     memory_forget_seal(&m, "a");
     put_seal(&m, "a", SEAL_LIMITS);
     assert_int_equal(memory_seal(&m, "a")->state, SEAL_LIMITS);
+    assert_true(memory_seal_is_of(&m, "a", "{}"));
+    assert_false(memory_seal_is_of(&m, "a", "{\"Memory\":1}"));
+    assert_false(memory_seal_is_of(&m, "unknown", "{}"));
     memory_note_sight(&m, "a", 7);
     memory_note_sight(&m, "a", 9);
     assert_int_equal(memory_first_sight(&m, "a"), 7);

@@ -239,7 +239,8 @@ static void know_seals(struct golden *g)
                                      : limits ? SEAL_LIMITS
                                               : SEAL_BROKEN,
                             .why = xstrdup_null(how)};
-        memory_put_seal(&g->memory, c->id, &seal);
+        const struct desired_container *want = desired_find(g->desired, c->role);
+        memory_put_seal(&g->memory, c->id, want ? want->limits : "{}", &seal);
     }
 }
 

@@ -247,9 +247,12 @@ static void the_launchers_bytes_are_not_in_the_hash(void **state)
     (void)state;
     struct fixture f;
     fx_secretive(&f);
+    struct desired *d = fx_render(&f);
+    assert_true(
+        desired_is_spec(desired_find(d, ROLE_AGENT),
+                        "v1:bbfbe647b10ff91b81337beb48a8d23709de34e48ed4ff9ac6a29184d87c77dc"));
+    desired_free(d);
     AUTO_FREE char *hash = agent_hash(&f);
-    assert_string_equal(hash,
-                        "v1:bbfbe647b10ff91b81337beb48a8d23709de34e48ed4ff9ac6a29184d87c77dc");
     f.key[0] ^= 1;
     AUTO_FREE char *keyed = agent_hash(&f);
     assert_string_not_equal(hash, keyed);

@@ -8,6 +8,8 @@
 #include "render/seccomp.h"
 #include "tests/unit/render/fixture.h"
 
+enum { CPUS = 2 };
+
 struct world {
     struct fixture f;
     struct desired *d;
@@ -45,7 +47,7 @@ static struct seal judge(const struct world *w, enum role role, const json_t *v)
 {
     AUTO_FREE char *text = XNN(json_dumps(v, JSON_COMPACT));
     struct seal s;
-    fx_ok(seal_check(desired_find(w->d, role), sv_of(text), &s));
+    fx_ok(seal_check(desired_find(w->d, role), CPUS, sv_of(text), &s));
     return s;
 }
 
@@ -105,6 +107,8 @@ static const struct change CHANGES[] = {
     {"RestartPolicy", "{\"Name\":\"always\"}", SEAL_LIMITS, "HostConfig.RestartPolicy is "},
     {"Memory", "0", SEAL_LIMITS, "HostConfig.Memory is 0, expected 2147483648"},
     {"MemorySwap", "-1", SEAL_LIMITS, "MemorySwap"},
+    {"NanoCpus", "1500000000", SEAL_LIMITS, "HostConfig.NanoCpus is 1500000000"},
+    {"NanoCpus", "2000000000", SEAL_SOUND, NULL}, /* as many as there are: none */
     {"PidsLimit", "null", SEAL_LIMITS, "HostConfig.PidsLimit is null, expected 512"},
     /* As other engines say the same. */
     {"SecurityOpt", "[\"no-new-privileges:true\"]", SEAL_SOUND, NULL},
@@ -233,11 +237,11 @@ static void nonsense_is_no_seal(void **state)
     set_up(&w);
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         struct seal s;
-        fx_refused(seal_check(desired_find(w.d, ROLE_AGENT), sv_of(bodies[i]), &s), ERR_UNAVAILABLE,
-                   "has no HostConfig");
+        fx_refused(seal_check(desired_find(w.d, ROLE_AGENT), CPUS, sv_of(bodies[i]), &s),
+                   ERR_UNAVAILABLE, "has no HostConfig");
     }
     struct seal s;
-    fx_ok(seal_check(desired_find(w.d, ROLE_AGENT), sv_of("{\"HostConfig\":{}}"), &s));
+    fx_ok(seal_check(desired_find(w.d, ROLE_AGENT), CPUS, sv_of("{\"HostConfig\":{}}"), &s));
     assert_int_equal(s.state, SEAL_BROKEN); /* an empty answer proves nothing */
     seal_done(&s);
     tear_down(&w);
@@ -250,10 +254,14 @@ static void an_update_restores_the_limits(void **state)
     set_up(&w);
     w.f.b.agent.resources.nano_cpus = 1500000000;
     struct desired *d = fx_render(&w.f);
-    AUTO_FREE char *text = seal_update_body(desired_find(d, ROLE_AGENT));
-    assert_string_equal(text,
-                        "{\"RestartPolicy\":{\"Name\":\"no\"},\"Memory\":2147483648,"
-                        "\"MemorySwap\":2147483648,\"NanoCpus\":1500000000,\"PidsLimit\":512}");
+    AUTO_FREE char *text = seal_update_body(desired_find(d, ROLE_AGENT)->limits, CPUS);
+    assert_string_equal(text, "{\"Memory\":2147483648,\"MemorySwap\":2147483648,"
+                              "\"NanoCpus\":1500000000,\"PidsLimit\":512,"
+                              "\"RestartPolicy\":{\"Name\":\"no\"}}");
+    AUTO_FREE char *none = seal_update_body(desired_find(w.d, ROLE_AGENT)->limits, CPUS);
+    assert_non_null(strstr(none, "\"NanoCpus\":2000000000"));
+    AUTO_FREE char *unknown = seal_update_body(desired_find(w.d, ROLE_AGENT)->limits, 0);
+    assert_null(strstr(unknown, "NanoCpus"));
     desired_free(d);
     tear_down(&w);
 }

@@ -163,6 +163,14 @@ static void m_restart(struct fixture *f)
 {
     f->b.agent.restart = RESTART_ON_FAILURE;
 }
+static void m_update(struct fixture *f)
+{
+    f->b.agent.update = (struct update_spec){UPDATE_WINDOW, 60, 120, 3600};
+}
+static void m_preserve(struct fixture *f)
+{
+    f->b.preserve = true;
+}
 static void m_retain(struct fixture *f)
 {
     f->mounts[1].retain = false;
@@ -243,9 +251,6 @@ static const struct {
     {"file secret", m_file_secret, A},
     {"tty", m_tty, A},
     {"runtime", m_runtime, A},
-    {"memory", m_memory, A},
-    {"cpus", m_cpus, A},
-    {"pids", m_pids, A},
     {"egress CA certificate", m_egress_cert, E | A},
     {"egress CA key", m_egress_key, E},
     {"pipelock CA certificate", m_pipelock_cert, P | E},
@@ -262,6 +267,8 @@ static const struct {
     {"suspend", m_suspend, 0},
     {"pull_policy", m_pull_policy, 0},
     {"restart", m_restart, 0},
+    {"update", m_update, 0},
+    {"preserve", m_preserve, 0},
     {"retain", m_retain, 0},
     {"uid", m_uid, 0},
     {"a route more", m_route_more, 0},
@@ -271,6 +278,9 @@ static const struct {
     {"auth of a route", m_route_auth, 0},
     {"token", m_token, 0},
     {"log", m_log, 0},
+    {"memory", m_memory, 0},
+    {"cpus", m_cpus, 0},
+    {"pids", m_pids, 0},
     {"order of mounts", m_mounts_swapped, 0},
     {"order of files", m_files_swapped, 0},
     {"defaults written out", m_command_default, 0},
@@ -303,8 +313,8 @@ static void changes_replace_what_they_must_and_no_more(void **state)
     fx_done(&base);
 }
 
-/* A new version of bottler must not replace containers by itself: these values may only change
- * together with the version prefix, and with a word about it in the release notes. */
+/* A new version of bottler must not replace containers by itself: what it or an earlier one made
+ * stays what is wanted. Lines are added here, never taken away. */
 static void hashes_have_not_changed_since_they_were_written_down(void **state)
 {
     (void)state;
@@ -326,8 +336,8 @@ static void hashes_have_not_changed_since_they_were_written_down(void **state)
     struct desired *d = fx_render(&full);
     struct desired *m = fx_render(&minimal);
     for (size_t i = 0; i < sizeof(GOLDEN) / sizeof(GOLDEN[0]); i++) {
-        assert_string_equal(desired_find(d, GOLDEN[i].role)->spec_hash, GOLDEN[i].full);
-        assert_string_equal(desired_find(m, GOLDEN[i].role)->spec_hash, GOLDEN[i].minimal);
+        assert_true(desired_is_spec(desired_find(d, GOLDEN[i].role), GOLDEN[i].full));
+        assert_true(desired_is_spec(desired_find(m, GOLDEN[i].role), GOLDEN[i].minimal));
     }
     static const char *const NETWORKS[NET_COUNT] = {
         "v1:eae3bf0ef1420fdb8240a01c7b84f3cc462b99c0130e1958312fc7d38a8eafdd",

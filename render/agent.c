@@ -57,12 +57,12 @@ static struct agent_owner numeric_owner(const char *user)
     return owner;
 }
 
+/* All but the CAs that it trusts. */
 static struct err *agent_files(const struct part *p, struct file_list *files)
 {
     const struct agent_spec *a = &p->b->agent;
     const struct agent_owner owner = numeric_owner(a->user);
     file_list_add_dir(files, BOTTLER_DIR, 0, 0, 0755);
-    file_list_add(files, AGENT_CA_PATH, 0, 0, 0644, p->in->egress_ca_cert);
     for (size_t i = 0; i < a->files_len; i++) {
         const struct agent_file *f = &a->files[i];
         if (strncmp(f->path, BOTTLER_DIR "/", strlen(BOTTLER_DIR "/")) == 0 ||
@@ -173,14 +173,39 @@ static json_t *semantic(const struct part *p, const struct desired_container *c)
     return o;
 }
 
-/* What earlier versions called the same container: limits that differ from 2Gi and 512 needed
- * another one. */
-static void add_earlier(const struct part *p, struct desired_container *c)
+/* What earlier versions called the same container: their one CA was a file like any other, and
+ * limits that differ from 2Gi and 512 needed another container. */
+static struct err *add_earlier(const struct part *p, struct desired_container *c)
 {
-    json_t *o = semantic(p, c);
-    json_put_filled(o, "resources", hash_resources(&p->b->agent.resources));
-    str_list_add_take(&c->earlier, hash_spec(o));
-    json_decref(o);
+    const struct render_inputs *in = p->in;
+    struct desired_container then = {.role = c->role, .image_ref = c->image_ref};
+    file_list_add(&then.files, AGENT_CA_PATH, 0, 0, 0644,
+                  in->egress_ca_old.n ? in->egress_ca_old : in->egress_ca_cert);
+    struct err *e = agent_files(p, &then.files);
+    if (!e) {
+        json_t *o = semantic(p, &then);
+        json_put_filled(o, "resources", hash_resources(&p->b->agent.resources));
+        str_list_add_take(&c->earlier, hash_spec(o));
+        json_decref(o);
+    }
+    file_list_done(&then.files);
+    return e;
+}
+
+/* ---- trust ----------------------------------------------------------------------------------- */
+
+/* What it trusts is no part of its hash: it is given other CAs while it runs. */
+static void add_trust(const struct part *p, struct desired_container *c)
+{
+    const struct render_inputs *in = p->in;
+    AUTO(str_done) struct str trust;
+    char hex[HASH_HEX + 1];
+    part_trust(in->egress_ca_old, in->egress_ca_cert, in->egress_ca_next, &trust);
+    const struct sv bytes = {trust.p, trust.len};
+    file_list_add_unhashed(&c->files, AGENT_CA_PATH, 0, 0, 0644, bytes);
+    hash_hex(bytes, hex);
+    c->trust_hash = xstrdup(hex);
+    c->trust_many = in->egress_ca_old.n || in->egress_ca_next.n;
 }
 
 /* ---- body ------------------------------------------------------------------------------------ */
@@ -277,7 +302,8 @@ struct err *part_agent(const struct part *p, struct desired_container *c)
     c->want_roots = true;
     c->launch = agent_env_has_secrets(a);
     TRY(agent_files(p, &c->files));
-    add_earlier(p, c);
+    add_trust(p, c);
+    TRY(add_earlier(p, c));
     part_finish(p, c, semantic(p, c));
     body(p, c);
     return NULL;

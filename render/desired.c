@@ -148,6 +148,7 @@ static void container_done(struct desired_container *c)
     free(c->spec_hash);
     str_list_done(&c->earlier);
     free(c->limits);
+    free(c->trust_hash);
     json_decref(c->body);
     file_list_done(&c->files);
     free(c->config_hash);

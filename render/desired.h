@@ -38,6 +38,10 @@ struct render_inputs {
     size_t secrets_len;
     struct sv egress_ca_cert, egress_ca_key;     /* PEM */
     struct sv pipelock_ca_cert, pipelock_ca_key; /* PEM */
+    /* While a CA rotates, the certificate that is trusted beside it: the one that has signed before
+     * it, or the one that will after it. Empty: none. */
+    struct sv egress_ca_old, egress_ca_next;
+    struct sv pipelock_ca_old, pipelock_ca_next;
 };
 
 struct desired_container {
@@ -53,9 +57,11 @@ struct desired_container {
     struct file_list files;
     char *config_hash; /* what its log must confirm: sha256 of the hot file; NULL: nothing */
     char *generation;  /* egress: keyed hash of routes and tokens; else NULL */
-    bool want_roots; /* agent: bundle of the image's own roots plus the CA is uploaded before start
-                      */
-    bool launch;     /* agent: the launcher is its entrypoint, as its environment has secrets */
+    bool want_roots;  /* agent: bundle of the image's own roots plus the CA is uploaded before start
+                       */
+    char *trust_hash; /* agent: of the CAs that it trusts, which change while it runs; else NULL */
+    bool trust_many;  /* agent: more than one of them, as a CA rotates */
+    bool launch;      /* agent: the launcher is its entrypoint, as its environment has secrets */
 };
 struct desired_network {
     enum net net;

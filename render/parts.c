@@ -41,6 +41,19 @@ struct err *part_secret(const struct part *p, const char *name, struct sv *ret)
     return err_new(ERR_NOT_FOUND, "secret '%s' has no value", name);
 }
 
+void part_trust(struct sv old, struct sv cert, struct sv next, struct str *ret)
+{
+    const struct sv all[] = {old, cert, next};
+    str_init(ret, old.n + cert.n + next.n + sizeof(all) / sizeof(all[0]));
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (!all[i].n)
+            continue;
+        if (ret->len && ret->p[ret->len - 1] != '\n')
+            str_addc(ret, '\n');
+        str_addn(ret, all[i].p, all[i].n);
+    }
+}
+
 void part_begin(const struct part *p, enum role role, struct desired_container *c)
 {
     const struct role_info *info = role_info(role);

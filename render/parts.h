@@ -24,6 +24,10 @@ struct err *part_agent(const struct part *p, struct desired_container *c) ERR_NO
 /* NOT_FOUND naming the reference when it isn't there or is empty. */
 struct err *part_secret(const struct part *p, const char *name, struct sv *ret) ERR_NODISCARD;
 
+/* The certificates that are trusted while a CA rotates, oldest first; just `cert` otherwise. An
+ * empty one is none. The caller frees *ret. */
+void part_trust(struct sv old, struct sv cert, struct sv next, struct str *ret);
+
 /* Role, name, image reference, policies. */
 void part_begin(const struct part *p, enum role role, struct desired_container *c);
 /* The start of a container's semantic JSON: role, image, and files that aren't hot or unhashed. */

@@ -195,8 +195,10 @@ static struct err *egress_files(const struct part *p, const struct routeset *r, 
     TRY(add_tokens(p, r, &c->files));
     file_list_add_dir(&c->files, BOTTLER_DIR "/ca", 0, 0, 0755);
     add_egress_ca(p, &c->files);
+    AUTO(str_done) struct str trust;
+    part_trust(p->in->pipelock_ca_old, p->in->pipelock_ca_cert, p->in->pipelock_ca_next, &trust);
     file_list_add(&c->files, BOTTLER_DIR "/ca/pipelock-ca.pem", 0, 0, 0444,
-                  p->in->pipelock_ca_cert);
+                  (struct sv){trust.p, trust.len});
     if (p->s->upstream_ca.n)
         file_list_add(&c->files, BOTTLER_DIR "/ca/upstream-ca.pem", 0, 0, 0444, p->s->upstream_ca);
     return NULL;

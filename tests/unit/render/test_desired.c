@@ -325,9 +325,9 @@ static void agent_gets_its_files(void **state)
     (void)state;
     static const struct want_file WANT[] = {
         {"/etc/bottler", 0, 0, 0755, true, false, NULL},
-        {"/etc/bottler/ca.pem", 0, 0, 0644, false, false, "EGRESS-CERT\n"},
         {"/home/agent/CLAUDE.md", 1000, 1000, 0644, false, false, "Be careful."},
         {"/home/agent/.netrc", 1000, 1000, 0600, false, false, "machine example.com\n"},
+        {"/etc/bottler/ca.pem", 0, 0, 0644, false, false, "EGRESS-CERT\n"},
     };
     struct fixture f;
     fx_full(&f);

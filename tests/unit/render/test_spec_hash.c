@@ -112,6 +112,22 @@ static void m_pipelock_key(struct fixture *f)
 {
     f->in.pipelock_ca_key = sv_of("PIPELOCK-KEY-2\n");
 }
+static void m_egress_next(struct fixture *f)
+{
+    f->in.egress_ca_next = sv_of("EGRESS-CERT-2\n");
+}
+static void m_egress_old(struct fixture *f)
+{
+    f->in.egress_ca_old = sv_of("EGRESS-CERT-0\n");
+}
+static void m_pipelock_next(struct fixture *f)
+{
+    f->in.pipelock_ca_next = sv_of("PIPELOCK-CERT-2\n");
+}
+static void m_pipelock_old(struct fixture *f)
+{
+    f->in.pipelock_ca_old = sv_of("PIPELOCK-CERT-0\n");
+}
 static void m_upstream_ca(struct fixture *f)
 {
     f->s.upstream_ca = sv_of("COMPANY\n");
@@ -251,8 +267,12 @@ static const struct {
     {"file secret", m_file_secret, A},
     {"tty", m_tty, A},
     {"runtime", m_runtime, A},
-    {"egress CA certificate", m_egress_cert, E | A},
+    {"egress CA certificate", m_egress_cert, E},
     {"egress CA key", m_egress_key, E},
+    {"egress CA's successor", m_egress_next, 0},
+    {"egress CA's predecessor", m_egress_old, 0},
+    {"pipelock CA's successor", m_pipelock_next, E},
+    {"pipelock CA's predecessor", m_pipelock_old, E},
     {"pipelock CA certificate", m_pipelock_cert, P | E},
     {"pipelock CA key", m_pipelock_key, P},
     {"upstream CA", m_upstream_ca, P | E},

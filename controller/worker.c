@@ -260,6 +260,7 @@ static void bury(struct worker *w)
     for (int r = 0; r < ROLE_COUNT; r++) {
         AUTO_FREE char *name = object_name(c->opt.instance, w->name, role_info((enum role)r)->name);
         memory_forget_restart(&c->memory, name);
+        memory_forget_trust(&c->memory, name);
     }
     catalog_drop(&c->catalog, w->name);
     attestor_forget(c->attestor, w->name);

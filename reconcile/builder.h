@@ -27,6 +27,13 @@ struct builder {
 bool view_nets_ok(const struct bottle_view *v, const struct observed_container *c);
 /* reconcile/diff_role.c: one role of a wanted bottle. */
 void build_role(struct builder *b, const struct desired_container *want);
+/* reconcile/diff_trust.c: the reads of the image's own trust store, one after the other after
+ * `after`, as what `of` names; the last of them. */
+int build_roots(struct builder *b, struct step_init of, int after);
+/* The same of a container that runs, whatever else is due for it: the CAs that it is to trust are
+ * uploaded when it was given others. */
+void build_trust(struct builder *b, const struct desired_container *want,
+                 const struct observed_container *c);
 /* reconcile/diff_seal.c: what makes an opened bottle safe; false when there is nothing to do for
  * that: it is closed, or safe, and to be mended or waited for. */
 bool build_isolation(struct builder *b);

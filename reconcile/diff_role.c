@@ -94,23 +94,15 @@ static void build_secondary_nets(struct builder *b, struct target *t)
     }
 }
 
-static const char *const roots_paths[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/var/lib/ca-certificates/ca-bundle.pem",
-};
-
 /* Its files, and the last look at it before it may start. */
 static void build_prepare(struct builder *b, struct target *t)
 {
-    if (t->want->want_roots) {
-        for (size_t i = 0; i < sizeof(roots_paths) / sizeof(*roots_paths); i++) {
-            add(b, t,
-                (struct step_init){.kind = STEP_CTR_ROOTS,
-                                   .detail = roots_paths[i],
-                                   .cause = "the image's own trust, if it has any"});
-        }
-    }
+    if (t->want->want_roots)
+        t->last = build_roots(
+            b,
+            (struct step_init){
+                .role = t->want->role, .next = t->next, .object = t->want->name, .id = t->id},
+            t->last);
     if (t->want->files.len)
         add(b, t, (struct step_init){.kind = STEP_CTR_UPLOAD});
     add(b, t,
@@ -323,6 +315,7 @@ static void build_running(struct builder *b, const struct desired_container *wan
         build_replace(b, want, c, "it does not confirm its policy");
         return;
     }
+    build_trust(b, want, c);
     if (!v->nets_ok)
         build_attachments(b, &t, c);
     if (seal->state == SEAL_LIMITS)

@@ -157,6 +157,17 @@ static struct err *remove_answer(struct exec *x, const struct step *s, const str
     return e;
 }
 
+/* An agent trusts from now on what it was given. */
+static struct err *upload_answer(struct exec *x, const struct step *s, const struct response *r,
+                                 const char *what)
+{
+    TRY(response_check(r, what));
+    const struct desired_container *want = x->desired ? desired_find(x->desired, s->role) : NULL;
+    if (want && want->trust_hash)
+        memory_put_trust(x->memory, s->object, exec_container_id(x, s), want->trust_hash);
+    return NULL;
+}
+
 static struct err *roots_answer(struct exec *x, const struct response *r, const char *what)
 {
     if (!r->error && r->status == 404)
@@ -354,6 +365,8 @@ struct err *exec_answer(struct exec *x, int step, const struct response *r, uint
         return start_answer(x, s, r, what);
     case STEP_CTR_REMOVE:
         return remove_answer(x, s, r, what);
+    case STEP_CTR_UPLOAD:
+        return upload_answer(x, s, r, what);
     case STEP_CTR_ROOTS:
         return roots_answer(x, r, what);
     case STEP_CLOCK:

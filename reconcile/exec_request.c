@@ -90,7 +90,7 @@ static struct err *create_body(struct exec *x, const struct step *s, struct exec
     return NULL;
 }
 
-/* The image's own roots, then the bottle's CA. */
+/* The image's own roots, then the bottle's CAs. */
 static void add_bundle(const struct exec *x, const struct desired_container *want,
                        struct file_list *l)
 {
@@ -118,6 +118,8 @@ static struct err *upload_body(struct exec *x, const struct step *s, struct exec
     struct file_list all = {0};
     for (size_t i = 0; i < want->files.len; i++) {
         const struct file_item *f = &want->files.items[i];
+        if (s->trust_only && strcmp(f->path, AGENT_CA_PATH) != 0)
+            continue;
         if (f->dir)
             file_list_add_dir(&all, f->path, f->uid, f->gid, f->mode);
         else

@@ -25,6 +25,9 @@ void memory_done(struct memory *m)
         str_list_done(&m->busy[i].attached);
     }
     free(m->busy);
+    while (m->trusts_len)
+        memory_forget_trust(m, m->trusts[0].name);
+    free(m->trusts);
     memory_keep_containers(m, &(const struct str_list){0});
     free(m->seals);
     free(m->sights);
@@ -307,6 +310,38 @@ void memory_forget_restart(struct memory *m, const char *name)
         return;
     free(k->name);
     *k = m->restarts[--m->restarts_len];
+}
+
+const char *memory_trust(const struct memory *m, const char *container_id)
+{
+    for (size_t i = 0; i < m->trusts_len; i++) {
+        if (strcmp(m->trusts[i].container_id, container_id) == 0)
+            return m->trusts[i].hash;
+    }
+    return NULL;
+}
+
+void memory_put_trust(struct memory *m, const char *name, const char *container_id,
+                      const char *hash)
+{
+    struct known_trust k = {xstrdup(name), xstrdup(container_id), xstrdup(hash)};
+    memory_forget_trust(m, name);
+    m->trusts = xreallocarray(m->trusts, m->trusts_len + 1, sizeof(*m->trusts));
+    m->trusts[m->trusts_len++] = k;
+}
+
+void memory_forget_trust(struct memory *m, const char *name)
+{
+    for (size_t i = 0; i < m->trusts_len; i++) {
+        struct known_trust *k = &m->trusts[i];
+        if (strcmp(k->name, name) != 0)
+            continue;
+        free(k->name);
+        free(k->container_id);
+        free(k->hash);
+        *k = m->trusts[--m->trusts_len];
+        return;
+    }
 }
 
 bool memory_unstartable(const struct memory *m, const char *container_id)

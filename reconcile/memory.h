@@ -53,6 +53,13 @@ struct known_restart {
     uint64_t not_before_ns;
 };
 
+/* The CAs that an agent's container has been given to trust. */
+struct known_trust {
+    char *name; /* of the container */
+    char *container_id;
+    char *hash;
+};
+
 /* A network that the engine wouldn't remove because something is attached to it. */
 struct known_busy {
     char *net_id;
@@ -72,6 +79,8 @@ struct memory {
     size_t sights_len;
     struct known_restart *restarts;
     size_t restarts_len;
+    struct known_trust *trusts;
+    size_t trusts_len;
     struct known_busy *busy;
     size_t busy_len;
     struct str_list guarded; /* ids of networks from which the host takes nothing any more */
@@ -128,6 +137,13 @@ const struct known_restart *memory_restart(const struct memory *m, const char *n
  * unless it ran for a minute. */
 void memory_note_restart(struct memory *m, const char *name, uint64_t now_ns);
 void memory_forget_restart(struct memory *m, const char *name);
+
+/* The hash of the CAs that it was given; NULL: nobody knows. One container of each name is known:
+ * the one that was noted last. */
+const char *memory_trust(const struct memory *m, const char *container_id);
+void memory_put_trust(struct memory *m, const char *name, const char *container_id,
+                      const char *hash);
+void memory_forget_trust(struct memory *m, const char *name);
 
 /* The engine keeps the ids of a container's networks; one that is gone makes it useless for good.
  */

@@ -98,6 +98,7 @@ int plan_add(struct plan *p, const struct step_init *values)
         .net = values->net,
         .next = values->next,
         .hot_only = values->hot_only,
+        .trust_only = values->trust_only,
         .again = values->again,
         .object = xstrdup_null(values->object),
         .id = xstrdup_null(values->id),

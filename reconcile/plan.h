@@ -51,12 +51,13 @@ enum { STEP_MAX_DEPS = 12, STEP_NONE = -1 };
 
 struct step {
     enum step_kind kind;
-    enum role role; /* of container steps */
-    enum net net;   /* of network steps */
-    bool next;      /* the container waiting under its .next name */
-    bool hot_only;  /* uploads */
-    bool again;     /* starts: it ran before and ended */
-    char *object;   /* name as people know it: container, network, volume, image */
+    enum role role;  /* of container steps */
+    enum net net;    /* of network steps */
+    bool next;       /* the container waiting under its .next name */
+    bool hot_only;   /* uploads */
+    bool trust_only; /* the same: of an agent, what it trusts */
+    bool again;      /* starts: it ran before and ended */
+    char *object;    /* name as people know it: container, network, volume, image */
     char *id;     /* engine id of what is there already (of the container where a step names both a
                      container and a network); NULL: made by an earlier step */
     char *detail; /* subnet, path, hash: what the step needs and what is printed; may be NULL */
@@ -70,7 +71,7 @@ struct step_init {
     enum step_kind kind;
     enum role role;
     enum net net;
-    bool next, hot_only, again;
+    bool next, hot_only, trust_only, again;
     const char *object, *id, *detail; /* copied */
     const char *cause;                /* static */
 };

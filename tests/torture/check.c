@@ -42,6 +42,19 @@ static void check_files(struct model *m, const struct model_container *k,
     }
 }
 
+/* What its tools trust: the image's own roots, and what it is to trust now at the end. */
+static void check_bundle(struct model *m, const struct model_container *k,
+                         const struct desired_container *want)
+{
+    if (!want->trust_hash)
+        return;
+    const struct file_item *trust = file_list_find(&want->files, AGENT_CA_PATH);
+    const struct model_file *bundle = model_file(k, &AGENT_BUNDLE_PATH[1]);
+    if (!bundle || bundle->n < trust->n ||
+        memcmp(bundle->data + bundle->n - trust->n, trust->data, trust->n) != 0)
+        model_violate(m, "%s has a bundle without the CAs that it is to trust", k->name);
+}
+
 /* As many as there are is no limit. */
 static bool same_cpus(const json_t *want, const json_t *have)
 {
@@ -72,6 +85,7 @@ static void check_container(struct model *m, const struct desired *d,
         return; /* it rests: whatever was done to it meanwhile is looked at when it runs again */
     check_ends(m, k, d, want->role);
     check_files(m, k, want);
+    check_bundle(m, k, want);
     const json_t *asked = json_object_get(want->body, "HostConfig");
     if (!json_equal(json_object_get(asked, "Memory"), json_object_get(k->host, "Memory")) ||
         !json_equal(json_object_get(asked, "RestartPolicy"),

@@ -241,7 +241,14 @@ void world_crash(struct world *w)
         w->bottles[i].failures = 0;
         w->bottles[i].held_looks = 0;
     }
+    /* All but this is gone: it is on disk. */
+    struct known_trust *trusts = w->memory.trusts;
+    size_t trusts_len = w->memory.trusts_len;
+    w->memory.trusts = NULL;
+    w->memory.trusts_len = 0;
     memory_done(&w->memory);
+    w->memory.trusts = trusts;
+    w->memory.trusts_len = trusts_len;
     model_forget_told(w->m);
     w->now_ns += NS_PER_S;
 }

@@ -73,7 +73,7 @@ void world_done(struct world *w);
 /* Until every bottle has nothing left to do, or is held. Broken rules, and no end, are in
  * w->m->violation. */
 void world_run(struct world *w);
-/* The controller dies: all it knew, and what it was doing, is gone. */
+/* The controller dies: all it knew but what is on disk, and what it was doing, is gone. */
 void world_crash(struct world *w);
 /* Is the engine exactly as wanted? Else m->violation says what isn't. */
 void world_check(struct world *w);

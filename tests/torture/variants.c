@@ -9,6 +9,7 @@
 
 struct words {
     const char *env, *hosts, *path, *passthrough, *more, *token, *egress;
+    enum ca_of { CA_ONE, CA_BOTH, CA_TWO } ca;
 };
 
 static char *manifest(const char *bottle, const struct words *w)
@@ -50,6 +51,17 @@ static struct desired *render(const char *text, const struct words *w)
                                .egress_ca_key = sv_of("EGRESS-KEY\n"),
                                .pipelock_ca_cert = sv_of("PIPELOCK-CERT\n"),
                                .pipelock_ca_key = sv_of("PIPELOCK-KEY\n")};
+    if (w->ca == CA_BOTH) {
+        in.egress_ca_next = sv_of("EGRESS-CERT-2\n");
+        in.pipelock_ca_next = sv_of("PIPELOCK-CERT-2\n");
+    } else if (w->ca == CA_TWO) {
+        in.egress_ca_old = in.egress_ca_cert;
+        in.pipelock_ca_old = in.pipelock_ca_cert;
+        in.egress_ca_cert = sv_of("EGRESS-CERT-2\n");
+        in.pipelock_ca_cert = sv_of("PIPELOCK-CERT-2\n");
+        in.egress_ca_key = sv_of("EGRESS-KEY-2\n");
+        in.pipelock_ca_key = sv_of("PIPELOCK-KEY-2\n");
+    }
     struct desired *d = NULL;
     AUTO_ERR e = desired_render(b, &s, &in, &d);
     if (e)
@@ -73,7 +85,7 @@ void variants_init(struct variants *v, const char *bottle)
 {
     static const char cache[] = "    mounts: [{volume: cache, target: /cache}]\n";
     static const struct words base = {
-        "one", "files.example.com", "/repos/", "false", cache, "first", NULL};
+        "one", "files.example.com", "/repos/", "false", cache, "first", NULL, CA_ONE};
     struct words of[V_COUNT];
     for (int i = 0; i < V_COUNT; i++)
         of[i] = base;
@@ -83,11 +95,13 @@ void variants_init(struct variants *v, const char *bottle)
     of[V_AGENT].env = "two";
     of[V_COLD].passthrough = "true";
     of[V_SIDECAR].egress = OTHER_EGRESS;
-    of[V_ALL] =
-        (struct words){"two", "else.example.com", "/other/", "true", cache, "second", OTHER_EGRESS};
+    of[V_ALL] = (struct words){"two", "else.example.com", "/other/",    "true",
+                               cache, "second",           OTHER_EGRESS, CA_ONE};
     of[V_RETAIN].more = "    mounts: [{volume: cache, target: /cache, retain: true}]\n";
     of[V_PULL].more = "    pull_policy: always\n";
     of[V_NEVER].more = "    restart: never\n";
+    of[V_CA].ca = CA_BOTH;
+    of[V_CA_NEXT].ca = CA_TWO;
     of[V_LIMITS].more = "    mounts: [{volume: cache, target: /cache}]\n"
                         "    resources: {memory: 1Gi, cpus: 0.5, pids: 99}\n";
     *v = (struct variants){0};

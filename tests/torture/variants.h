@@ -20,6 +20,8 @@ enum variant {
     V_RETAIN,  /* volumes stay */
     V_PULL,    /* pull_policy: always */
     V_NEVER,   /* restart: never */
+    V_CA,      /* both CAs rotate: the next ones are trusted too */
+    V_CA_NEXT, /* ... and sign */
     V_LIMITS,  /* other limits: set in place */
     V_COUNT
 };

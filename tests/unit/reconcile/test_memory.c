@@ -165,12 +165,36 @@ static void test_seals(void **state)
     memory_done(&m);
 }
 
+/* One container of each name, by its id. */
+static void test_trusts(void **state)
+{
+    (void)state;
+    struct memory m = {0};
+    assert_null(memory_trust(&m, "id-1"));
+    memory_forget_trust(&m, "a.agent");
+    memory_put_trust(&m, "a.agent", "id-1", "first");
+    memory_put_trust(&m, "b.agent", "id-2", "other");
+    assert_string_equal(memory_trust(&m, "id-1"), "first");
+    memory_put_trust(&m, "a.agent", "id-1", "second");
+    assert_string_equal(memory_trust(&m, "id-1"), "second");
+    memory_put_trust(&m, "a.agent", "id-3", "third");
+    assert_null(memory_trust(&m, "id-1"));
+    assert_string_equal(memory_trust(&m, "id-3"), "third");
+    /* Neither the engine's absence nor its containers' makes it be forgotten. */
+    memory_keep_containers(&m, &(const struct str_list){0});
+    memory_forget_trust(&m, "a.agent");
+    assert_null(memory_trust(&m, "id-3"));
+    assert_string_equal(memory_trust(&m, "id-2"), "other");
+    memory_done(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_images),      cmocka_unit_test(test_policies),
         cmocka_unit_test(test_keep),        cmocka_unit_test(test_busy),
         cmocka_unit_test(test_unstartable), cmocka_unit_test(test_seals),
+        cmocka_unit_test(test_trusts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,14 @@ static void copy_memory(const struct memory *from, struct memory *to)
                           from->policies[i].generation);
 }
 
+/* What is on disk, too. */
+static void copy_trusts(const struct memory *from, struct memory *to)
+{
+    for (size_t i = 0; i < from->trusts_len; i++)
+        memory_put_trust(to, from->trusts[i].name, from->trusts[i].container_id,
+                         from->trusts[i].hash);
+}
+
 static bool same_role(const struct torture *t, const struct run *r, enum role role)
 {
     const struct desired *a = t->v.of[r->s->from];
@@ -112,6 +120,7 @@ static void run_world(const struct torture *t, const struct run *r, struct world
     w->m->pipelock_watches = r->watches;
     w->m->slow = r->slow;
     w->now_ns = 100 * NS_PER_S;
+    copy_trusts(r->known, &w->memory);
     if (r->warm)
         copy_memory(r->known, &w->memory);
     else

@@ -152,6 +152,8 @@ class Egress:
             emit("routes_rejected", routes_sha256="", error=f"unexpected {type(error).__name__}")
             return False
         self.policy = fresh
+        # Before it is told: the controller writes the next files only after that.
+        store.forget(self.directory, fresh.table)
         self._cut_revoked()
         emit("routes_loaded", routes_sha256=fresh.digest, generation=fresh.generation, routes=len(fresh.table.routes))
         return True

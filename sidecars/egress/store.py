@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the controller has put under /etc/bottler, read as one: routes, generation, tokens."""
 import hashlib
+import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from jsonlog import emit
 from redact import Masker
 from routes import MAX_BYTES, RouteError, Table, parse_table
 
@@ -48,6 +51,24 @@ def load(directory):
         raise Rejected(error.args[0], digest) from None
     masker = Masker(sorted(set(tokens.values()))) if tokens else None
     return Policy(table, digest, generation.strip().decode(), tokens, masker)
+
+
+def forget(directory, table):
+    """Removes the credentials of slots that `table` does not name. What cannot be removed stays: it is of no use to anybody."""
+    tokens = directory / "tokens"
+    try:
+        spare = sorted(name for name in os.listdir(tokens) if name not in table.slots)
+        if not spare:
+            return
+        mode = stat.S_IMODE(os.stat(tokens).st_mode)
+        os.chmod(tokens, mode | stat.S_IWUSR)
+        try:
+            for name in spare:
+                os.unlink(tokens / name)
+        finally:
+            os.chmod(tokens, mode)
+    except OSError as error:
+        emit("error", where="tokens", error=error.strerror)
 
 
 def _token(directory, slot):

@@ -50,6 +50,29 @@ class Reload(Bench):
                 respond(sock).read()
                 self.assertEqual(b"Bearer " + token, self.last_request()[1][b"authorization"])
 
+    def test_spare_tokens(self):
+        """A credential that no route names any more is gone from the disk, after a good load only."""
+        tokens = self.proxy.etc / "tokens"
+        tokens.chmod(0o500)
+        self.addCleanup(tokens.chmod, 0o700)
+        self.proxy.put("routes: [\n", tokens={"EGRESS_TOKEN_0": TOKEN, "EGRESS_TOKEN_1": b"spare"})
+        self.proxy.hangup("routes_rejected")
+        self.assertEqual({"EGRESS_TOKEN_0", "EGRESS_TOKEN_1"}, {path.name for path in tokens.iterdir()})
+        self.proxy.put()
+        self.proxy.hangup()
+        self.assertEqual((["EGRESS_TOKEN_0"], 0o500), ([path.name for path in tokens.iterdir()], tokens.stat().st_mode & 0o777))
+        response, _ = self.proxy.ask("cred.example.com", path="/v1/x")
+        self.assertEqual((200, b"Bearer " + TOKEN), (response.status, self.last_request()[1][b"authorization"]))
+        self.proxy.put("routes:\n  - host: open.example.com\n")
+        self.proxy.hangup()
+        self.assertEqual(([], 0o500), (list(tokens.iterdir()), tokens.stat().st_mode & 0o777))
+        # What cannot be removed is said, by its reason alone, and keeps nothing from being in force.
+        (tokens / "EGRESS_TOKEN_9").mkdir()
+        self.proxy.put()
+        self.proxy.hangup()
+        self.assertEqual("tokens", self.proxy.wait_for("error", self.line)["where"])
+        (tokens / "EGRESS_TOKEN_9").rmdir()
+
     def test_revoked(self):
         """A host that leaves the table is cut off, a stream that is under way included."""
         self.upstream.gate.clear()

@@ -14,6 +14,7 @@ import signal
 from mitmproxy import http
 from mitmproxy.proxy import layers
 
+import activity
 import canary
 import forward
 import policy
@@ -132,6 +133,7 @@ class Egress:
         self.policy = store.Policy()
         self.tunnels = {}
         self.clients = set()
+        self.activity = activity.Activity()
         self.max_clients = max_clients()
         self._full = False
         self._deadlines = {}  # of the upstream connection that is being made, by the client's id
@@ -171,6 +173,7 @@ class Egress:
         """The proxy listens: take signals, prove that it denies."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.hangup)
+        self.activity.start()
         if self.pending_reload:
             self.pending_reload = False
             self.reload()
@@ -217,6 +220,7 @@ class Egress:
         """Forgets a client."""
         self.clients.discard(client.id)
         self.tunnels.pop(client.id, None)
+        self.activity.end(client.id)
         self._in_time(client)
         if len(self.clients) < self.max_clients // 2:
             self._full = False
@@ -337,6 +341,7 @@ class Egress:
         setattr(flow.client_conn, _TUNNEL, tunnel)
         if flow.client_conn.id in self.clients:  # it can have gone meanwhile
             self.tunnels[flow.client_conn.id] = (flow.client_conn, tunnel)
+            self.activity.begin(flow.client_conn.id)
 
     def http_connect_upstream(self, flow):
         """Only the host of an allowed CONNECT is asked of pipelock. Anything else is a broken proxy.
@@ -398,6 +403,8 @@ class Egress:
         size = body_size(head)
         request.stream = size is None or size > STREAM_ABOVE
         tunnel.head = head
+        if flow.client_conn.id in self.clients:
+            self.activity.begin(flow.client_conn.id)
         flow.metadata[_MARK] = "credentialed" if route.scheme else "allowed"
         flow.metadata[_MASKER] = now.masker
         self._log(decision)
@@ -405,6 +412,8 @@ class Egress:
     @closed(_deny_flow)
     def request(self, flow):
         """A request that nobody has judged does not leave."""
+        if flow.response and flow.response.timestamp_end:  # it was answered before its end
+            self.activity.end(flow.client_conn.id)
         if flow.metadata.get(_MARK) is None:
             _answer(flow, policy.failure())
 
@@ -482,12 +491,18 @@ class Egress:
         tunnel = self._tunnel(flow.client_conn)
         if tunnel is not None:
             tunnel.head = None
+        if mark in (None, "denied") or flow.request.timestamp_end:  # else its body still comes
+            self.activity.end(flow.client_conn.id)
         if mark is None:
             self._deny(flow, policy.malformed("a request that cannot be made here"))
         if mark != "allowed" and flow.request.method.upper() == "CONNECT":
             asyncio.get_running_loop().call_later(LINGER, shims.close_client, flow.client_conn)
         if mark == "credentialed" and flow.response.trailers:
             flow.response.trailers = None
+
+    def error(self, flow):
+        """A request has ended in another way."""
+        self.activity.end(flow.client_conn.id)
 
     # -- what never happens -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import json
 import os
 
 MAX_LINE = 4096
+_WATCH = {}
 
 
 def line(event, **fields):
@@ -19,9 +20,23 @@ def line(event, **fields):
         limit //= 2
 
 
+def every(count, callback):
+    """`callback` is called whenever `count` further lines have been written, the lines of `callback` itself among them."""
+    _WATCH.update(count=count, left=count, callback=callback)
+
+
 def emit(event, **fields):
     """Writes one event. A closed standard output is not an error: the decisions stand without it."""
-    data = line(event, **fields)
+    _write(line(event, **fields))
+    if _WATCH:
+        _WATCH["left"] -= 1
+        if _WATCH["left"] <= 0:
+            _WATCH["left"] = _WATCH["count"]
+            _WATCH["callback"]()
+
+
+def _write(data):
+    """Writes bytes to standard output, as far as somebody takes them."""
     try:
         while data:
             data = data[os.write(1, data):]

@@ -168,6 +168,9 @@ class Upstream:
         head, rest = self._head(sock, rest)
         lines = head.split(b"\r\n")
         fields = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in lines[1:]}
+        early = b"/early " in lines[0]  # answered before its body has come
+        if early:
+            self._answer(sock, lines, fields, b"")
         if fields.get(b"transfer-encoding") == b"chunked":
             while not rest.endswith(b"0\r\n\r\n"):
                 rest += self._receive(sock)
@@ -178,7 +181,8 @@ class Upstream:
                 rest += self._receive(sock)
             body, rest = rest[:size], rest[size:]
         self.requests.append((host, lines, body))
-        self._answer(sock, lines, fields, body)
+        if not early:
+            self._answer(sock, lines, fields, body)
         return rest
 
     def _answer(self, sock, lines, fields, body):

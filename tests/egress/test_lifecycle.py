@@ -178,7 +178,7 @@ class Ending(Bench):
             self.assertLess(time.monotonic() - before, 2)
         self.assertEqual(b"", self.proxy.stderr)
         self.assertEqual([], list(self.proxy.etc.glob("egress-*")))
-        self.assertEqual(["routes_loaded", "canary", "decision"], [event["event"] for event in self.proxy.events()])
+        self.assertEqual(["routes_loaded", "activity", "canary", "decision"], [event["event"] for event in self.proxy.events()][:4])
         self.upstream.gate.set()
 
 

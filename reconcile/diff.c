@@ -150,6 +150,15 @@ static void add_scan(struct plan *p, enum role role, const char *name, const cha
     plan_after(p, scan, inspect);
 }
 
+static const char *name_of(const struct observed *o, const char *id)
+{
+    for (size_t i = 0; i < o->containers_len; i++) {
+        if (strcmp(o->containers[i].id, id) == 0)
+            return o->containers[i].name;
+    }
+    return id;
+}
+
 /* Of "<role> <container id>" words. */
 static void add_reads(const struct builder *b, const struct str_list *words,
                       void (*add)(struct plan *, enum role, const char *, const char *),
@@ -160,7 +169,7 @@ static void add_reads(const struct builder *b, const struct str_list *words,
         AUTO_FREE char *role_text = xmemdup0(words->items[i], (size_t)(id - words->items[i]));
         enum role role = ROLE_COUNT;
         if (role_parse(role_text, &role))
-            add(reads, role, b->view.roles[role].container->name, id + 1);
+            add(reads, role, name_of(b->in->observed, id + 1), id + 1);
     }
 }
 

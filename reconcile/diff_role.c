@@ -177,10 +177,9 @@ static int build_remove(struct builder *b, const struct observed_container *c,
     return add(b, &t, (struct step_init){.kind = STEP_CTR_REMOVE});
 }
 
-/* The replacement exists, with its files, before anything running is touched: an image or a setting
- * that the engine refuses costs nothing. `old` NULL: an interrupted replacement is finished. */
-static void build_replace(struct builder *b, const struct desired_container *want,
-                          const struct observed_container *old, const char *cause)
+/* The replacement, with its files: the one that an interrupted plan has left when it is of use. */
+static struct target build_next(struct builder *b, const struct desired_container *want,
+                                const char *cause)
 {
     const struct observed_container *waiting = find_next(b, want->role);
     struct target t = {.want = want, .next = true, .cause = cause, .last = STEP_NONE};
@@ -188,12 +187,70 @@ static void build_replace(struct builder *b, const struct desired_container *wan
         view_nets_ok(&b->view, waiting)) {
         t.id = waiting->id;
         build_prepare(b, &t);
-    } else {
-        if (waiting)
-            t.last =
-                build_remove(b, waiting, want, "left by an interrupted replacement", STEP_NONE);
-        build_create(b, &t);
+        return t;
     }
+    if (waiting)
+        t.last = build_remove(b, waiting, want, "left by an interrupted replacement", STEP_NONE);
+    build_create(b, &t);
+    return t;
+}
+
+/* A proxy that runs is replaced by one that runs already and has confirmed its policy: both answer
+ * to the role's name for a moment, and there is none without a proxy. */
+static void build_relieve(struct builder *b, const struct desired_container *want,
+                          const struct observed_container *old, const char *cause)
+{
+    struct target t = build_next(b, want, cause);
+    build_start(b, &t, false);
+    t.last = build_remove(b, old, want, cause, t.last);
+    add(b, &t, (struct step_init){.kind = STEP_CTR_RENAME});
+    b->ready[want->role] = t.last;
+}
+
+/* The relief runs: left so by an interrupted plan. False when it is of no use. */
+static bool build_relieved(struct builder *b, const struct desired_container *want,
+                           const struct observed_container *old, const char *cause)
+{
+    const struct observed_container *next = find_next(b, want->role);
+    if (!next || !want->config_hash || next->state != RUN_RUNNING || !same_spec(want, next) ||
+        !view_nets_ok(&b->view, next))
+        return false;
+    const struct known_policy *k = memory_policy(b->in->memory, next->id);
+    if (!k) {
+        str_list_add_take(&b->scans, xasprintf("%s %s", role_info(want->role)->name, next->id));
+        return true;
+    }
+    if (!policy_matches(want, k) || k->disturbed)
+        return false;
+    struct target t = {
+        .want = want, .id = next->id, .next = true, .cause = cause, .last = STEP_NONE};
+    if (old)
+        t.last = build_remove(b, old, want, cause, STEP_NONE);
+    add(b, &t, (struct step_init){.kind = STEP_CTR_RENAME});
+    b->ready[want->role] = t.last;
+    return true;
+}
+
+static bool can_be_relieved(const struct builder *b, const struct desired_container *want,
+                            const struct observed_container *old)
+{
+    const struct seal *seal = memory_seal(b->in->memory, old->id);
+    return want->config_hash && old->state == RUN_RUNNING && b->view.roles[want->role].nets_ok &&
+           (!seal || seal->state != SEAL_BROKEN);
+}
+
+/* The replacement exists, with its files, before anything running is touched: an image or a setting
+ * that the engine refuses costs nothing. `old` NULL: an interrupted replacement is finished. */
+static void build_replace(struct builder *b, const struct desired_container *want,
+                          const struct observed_container *old, const char *cause)
+{
+    if (build_relieved(b, want, old, cause))
+        return;
+    if (old && can_be_relieved(b, want, old)) {
+        build_relieve(b, want, old, cause);
+        return;
+    }
+    struct target t = build_next(b, want, cause);
     if (old) {
         int first = (int)b->plan->steps_len;
         t.last = build_remove(b, old, want, cause, t.last);

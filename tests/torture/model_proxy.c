@@ -272,7 +272,8 @@ void model_check_start(struct model *m, const struct model_container *c)
     }
     if (!role_parse(model_label(c->labels, LABEL_ROLE), &role))
         return;
-    if (strcmp(c->name, model_label(c->labels, LABEL_SELF)) != 0)
+    /* A proxy runs before it relieves another; two agents never. */
+    if (role == ROLE_AGENT && strcmp(c->name, model_label(c->labels, LABEL_SELF)) != 0)
         model_violate(m, "%s is started under another name than its own", c->name);
     if (!on_own_networks(m, c, role))
         model_violate(m, "%s is started off its networks", c->name);

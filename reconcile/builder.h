@@ -46,6 +46,8 @@ void build_probes(struct builder *b, bool all);
 #define PROBE_LIFE_NS (UINT64_C(900) * 1000000000)
 /* reconcile/diff_gone.c: everything of a bottle that no manifest wants. */
 void build_removal(struct builder *b);
+/* Stops a bottle that no manifest wants but that is kept: the agent first. */
+void build_stop(struct builder *b);
 /* Removes a network: what is still attached to it first, when the engine said that something is. */
 void build_net_removal(struct builder *b, const struct observed_network *n, const char *cause,
                        const int *after, size_t after_len);

@@ -212,6 +212,8 @@ struct plan *diff(const struct diff_input *in)
     bool made_safe = keep && build_isolation(&b);
     if (!made_safe && in->desired)
         build_wanted(&b);
+    else if (!keep && in->preserve)
+        build_stop(&b);
     else if (!keep)
         build_removal(&b);
     struct plan *p = lookups_first(&b);

@@ -26,6 +26,7 @@ struct diff_input {
     const struct cidr_set *reserved; /* subnets promised to other bottles' running plans */
     const struct engine_caps *caps;
     const char *quarantine; /* why the agent may not run, whatever else is well; NULL: it may */
+    bool preserve;     /* `desired` is NULL, but it is to be stopped and kept, not taken away */
     bool isolate_only; /* what is wanted isn't known now: only what opens the bottle is closed */
     uint64_t now_ns;
 };
@@ -35,6 +36,10 @@ struct plan *diff(const struct diff_input *in);
 /* Bottles of this installation with something on the engine, sorted; the garbage collector takes
  * from it what the catalogue doesn't know. */
 void observed_bottles(const struct observed *o, struct str_list *ret);
+
+/* Does a volume outlive its bottle by what was last accepted of it? `last` may be NULL. */
+bool volume_is_retained(const struct bottle *last, const char *instance, const char *bottle,
+                        const char *volume);
 
 /* How a bottle stands, for conditions and `get`: the same reading of the world as the plan's. */
 struct role_view {

@@ -65,16 +65,42 @@ static int remove_container(struct builder *b, const struct observed_container *
     return s;
 }
 
+/* One that is paused was made safe: it stays as it is, since stopping it would let it run on. */
+void build_stop(struct builder *b)
+{
+    const struct observed *o = b->in->observed;
+    int last = STEP_NONE;
+    build_probes(b, true);
+    build_guard_leftover(b);
+    for (int role = ROLE_COUNT - 1; role >= 0; role--) {
+        int before = last;
+        for (size_t i = 0; i < o->containers_len; i++) {
+            const struct observed_container *c = &o->containers[i];
+            if (!c->proven || (int)c->role != role || strcmp(c->owner.bottle, b->in->bottle) != 0 ||
+                c->state != RUN_RUNNING)
+                continue;
+            last = plan_add(
+                b->plan, &(struct step_init){.kind = STEP_CTR_STOP,
+                                             .role = c->role,
+                                             .next = c->next,
+                                             .object = c->owner.self,
+                                             .id = c->id,
+                                             .cause = "no manifest wants it, and it is preserved"});
+            plan_after(b->plan, last, before);
+        }
+    }
+}
+
 /* Labels can't be changed after creation: a `retain` that came later is known from the manifest
  * alone. */
-static bool kept_by_manifest(const struct builder *b, const char *volume)
+bool volume_is_retained(const struct bottle *last, const char *instance, const char *bottle,
+                        const char *volume)
 {
-    const struct bottle *last = b->in->last_good;
     for (size_t i = 0; last && i < last->agent.mounts_len; i++) {
         const struct mount *m = &last->agent.mounts[i];
         if (!m->volume || !m->retain)
             continue;
-        AUTO_FREE char *name = object_name(b->in->instance, b->in->bottle, m->volume);
+        AUTO_FREE char *name = object_name(instance, bottle, m->volume);
         if (strcmp(name, volume) == 0)
             return true;
     }
@@ -85,6 +111,7 @@ void build_removal(struct builder *b)
 {
     const struct observed *o = b->in->observed;
     build_probes(b, true);
+    build_guard_leftover(b);
     int gone[MAX_OF_BOTTLE];
     size_t n = 0;
     int last = STEP_NONE;
@@ -109,7 +136,7 @@ void build_removal(struct builder *b)
     for (size_t i = 0; i < o->volumes_len; i++) {
         const struct observed_volume *v = &o->volumes[i];
         if (!v->proven || v->retain || strcmp(v->owner.bottle, b->in->bottle) != 0 ||
-            kept_by_manifest(b, v->name))
+            volume_is_retained(b->in->last_good, b->in->instance, b->in->bottle, v->name))
             continue;
         int s = plan_add(b->plan, &(struct step_init){.kind = STEP_VOL_REMOVE,
                                                       .object = v->name,

@@ -334,6 +334,7 @@ static struct plan *plan_of(const struct golden *g)
         .caps = &g->caps,
         .quarantine = json_string_value(json_object_get(g->known, "quarantine")),
         .isolate_only = json_is_true(json_object_get(g->known, "isolate_only")),
+        .preserve = json_is_true(json_object_get(g->known, "preserve")),
         .now_ns = NOW};
     return diff(&in);
 }

@@ -3,6 +3,7 @@
 
 #include "spec/base/xalloc.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { MESSAGE_MAX = 2000 };
@@ -15,9 +16,23 @@ static struct catalog_entry *entry_free(struct catalog_entry *e)
         free(e->text);
         free(e->message);
         free(e->file);
+        free(e->revision);
+        free(e->also);
+        free(e->held_by);
         free(e);
     }
     return NULL;
+}
+
+static void doubts_done(struct catalog *c)
+{
+    for (size_t i = 0; i < c->doubts_len; i++) {
+        free(c->doubts[i].path);
+        free(c->doubts[i].bytes);
+    }
+    free(c->doubts);
+    c->doubts = NULL;
+    c->doubts_len = 0;
 }
 
 void catalog_done(struct catalog *c)
@@ -25,6 +40,7 @@ void catalog_done(struct catalog *c)
     for (size_t i = 0; i < c->len; i++)
         entry_free(c->entries[i]);
     free(c->entries);
+    doubts_done(c);
     *c = (struct catalog){0};
 }
 
@@ -66,12 +82,19 @@ static struct catalog_entry *obtain(struct catalog *c, const char *name)
     return e;
 }
 
-static void set_place(struct catalog_entry *e, const char *file, struct src_pos pos)
+static void set_text(char **slot, const char *text)
 {
-    if (file != e->file) {
-        free(e->file);
-        e->file = xstrdup_null(file);
-    }
+    if (text == *slot)
+        return;
+    free(*slot);
+    *slot = xstrdup_null(text);
+}
+
+static void set_place(struct catalog_entry *e, const char *file, struct src_pos pos,
+                      const char *revision)
+{
+    set_text(&e->file, file);
+    set_text(&e->revision, revision);
     e->pos = pos;
 }
 
@@ -98,7 +121,8 @@ static void accept(struct catalog_entry *e, struct bottle *b_take)
     e->state = ENTRY_ACCEPTED;
     e->forbidden = false;
     set_message(e, NULL);
-    set_place(e, b_take->file, b_take->pos);
+    set_text(&e->held_by, NULL);
+    set_place(e, b_take->file, b_take->pos, b_take->revision);
     if (!e->text || strcmp(e->text, b_take->text) != 0) {
         e->generation++;
         e->changed = true;
@@ -114,7 +138,9 @@ static void reject(struct catalog_entry *e, const struct manifest_bottle *m)
     e->state = ENTRY_REJECTED;
     e->forbidden = m->forbidden;
     set_message(e, first_finding(&m->diags));
-    set_place(e, m->file, m->pos);
+    set_text(&e->held_by, NULL);
+    set_text(&e->also, m->also);
+    set_place(e, m->file, m->pos, m->revision);
 }
 
 static bool named(const struct manifest_set *set, const char *name)
@@ -124,6 +150,68 @@ static bool named(const struct manifest_set *set, const char *name)
         bool abstract = m->bottle && m->bottle->abstract;
         if (!abstract && strcmp(m->name, name) == 0)
             return true;
+    }
+    return false;
+}
+
+/* ---- what can't be told --------------------------------------------------------------------- */
+
+/* It may hold documents whose names nobody can tell. */
+static bool hides_names(const struct manifest_file *f)
+{
+    return f->tree || !f->usable || f->diags.len;
+}
+
+bool catalog_file_good(const struct manifest_file *f)
+{
+    return !hides_names(f) && !f->rejects && !f->held && !f->directory;
+}
+
+static bool covers(const struct manifest_file *f, const char *path)
+{
+    size_t n = strlen(f->path);
+    if (!path || strncmp(f->path, path, n) != 0)
+        return false;
+    /* A colon: a place, with its line. */
+    return path[n] == '\0' || path[n] == ':' ||
+           (f->tree && (path[n] == '/' || (n && f->path[n - 1] == '/')));
+}
+
+/* Where the last good manifest came from. A place of less priority counts too: it is what would be
+ * left. */
+static bool is_its_own(const struct catalog_entry *e, const struct manifest_file *f)
+{
+    return covers(f, e->file) || (e->bottle && covers(f, e->bottle->file)) || covers(f, e->also);
+}
+
+static bool in_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+/* The name stands somewhere in the bytes, as a word. */
+static bool mentions(struct sv bytes, const char *name)
+{
+    size_t n = strlen(name);
+    const char *end = bytes.p + bytes.n;
+    for (const char *at = bytes.p; (size_t)(end - at) >= n; at++) {
+        at = memmem(at, (size_t)(end - at), name, n);
+        if (!at)
+            return false;
+        bool begins = at == bytes.p || !in_name(at[-1]);
+        if (begins && (at + n == end || !in_name(at[n])))
+            return true;
+    }
+    return false;
+}
+
+/* As it was, with the same in it, in the listing before: what has vanished since isn't in there. */
+static bool known_doubt(const struct catalog *c, const struct manifest_file *f)
+{
+    for (size_t i = 0; i < c->doubts_len; i++) {
+        const struct doubt *d = &c->doubts[i];
+        if (strcmp(d->path, f->path) == 0)
+            return d->n == f->bytes.n && (!d->n || memcmp(d->bytes, f->bytes.p, d->n) == 0);
     }
     return false;
 }
@@ -138,29 +226,154 @@ static bool file_is_anothers(const struct catalog *c, const char *path, const ch
     return false;
 }
 
-/* The file that may still hold the entry's manifest: its own with an error that names no bottle, or
- * one that can't be read and isn't known to hold others (a rename). NULL: there is none. */
+/* The bottle may have been moved there. */
+static bool may_hide(const struct catalog *c, const struct catalog_entry *e,
+                     const struct manifest_file *f)
+{
+    if (e->held_by && strcmp(e->held_by, f->path) == 0)
+        return true;
+    if (!known_doubt(c, f) || mentions(f->bytes, e->name))
+        return true;
+    return !f->usable && !f->bytes.n && !f->tree && !file_is_anothers(c, f->path, e->name);
+}
+
+/* The file because of which nobody can say that the missing bottle is gone; NULL: there is none. */
 static const struct manifest_file *doubtful(const struct catalog *c, const struct catalog_entry *e,
                                             const struct manifest_set *set)
 {
     for (size_t i = 0; i < set->files_len; i++) {
         const struct manifest_file *f = &set->files[i];
-        if (f->usable && !f->diags.len)
-            continue;
-        if (e->file && strcmp(e->file, f->path) == 0)
+        if (!catalog_file_good(f) && is_its_own(e, f))
             return f;
-        if (!file_is_anothers(c, f->path, e->name))
+    }
+    for (size_t i = 0; i < set->files_len; i++) {
+        const struct manifest_file *f = &set->files[i];
+        if (hides_names(f) && may_hide(c, e, f))
             return f;
     }
     return NULL;
+}
+
+static char *file_finding(const struct manifest_set *set, const struct manifest_file *f)
+{
+    if (f->held)
+        return xasprintf("%s: %s", f->path, f->held);
+    if (f->diags.len)
+        return first_finding(&f->diags);
+    if (f->directory)
+        return xasprintf("%s is a directory", f->path);
+    for (size_t i = 0; i < set->bottles_len; i++) {
+        if (set->bottles[i].diags.len && strcmp(set->bottles[i].file, f->path) == 0)
+            return first_finding(&set->bottles[i].diags);
+    }
+    return xasprintf("%s can't be used", f->path);
+}
+
+static const char *reason_of(const struct catalog_entry *e, const struct manifest_file *f)
+{
+    bool own = e->file && strcmp(e->file, f->path) == 0;
+    if (f->held)
+        return "HalfWritten";
+    if (own && !hides_names(f))
+        return "FileRejected"; /* what else is in it */
+    bool read = f->diags.len && f->diags.items[0].pos.line;
+    return own && read ? "Unparsable" : "SourceUnreadable";
+}
+
+static void hold(struct catalog_entry *e, const struct manifest_file *f, char *message_take)
+{
+    e->state = ENTRY_HELD;
+    e->held_reason = reason_of(e, f);
+    set_text(&e->held_by, f->path);
+    set_message(e, message_take);
 }
 
 static void missing(const struct catalog *c, struct catalog_entry *e,
                     const struct manifest_set *set)
 {
     const struct manifest_file *f = doubtful(c, e, set);
-    e->state = f ? ENTRY_HELD : ENTRY_GONE;
-    set_message(e, f ? first_finding(&f->diags) : NULL);
+    if (f) {
+        hold(e, f, file_finding(set, f));
+        return;
+    }
+    e->state = ENTRY_GONE;
+    set_text(&e->held_by, NULL);
+    set_message(e, NULL);
+}
+
+/* The file at `path`, when it can't be judged now and has at least as much say as `source`. */
+static const struct manifest_file *unjudged(const struct manifest_set *set, const char *path,
+                                            unsigned source)
+{
+    for (size_t i = 0; i < set->files_len; i++) {
+        const struct manifest_file *f = &set->files[i];
+        if (hides_names(f) && f->source <= source && covers(f, path))
+            return f;
+    }
+    return NULL;
+}
+
+/* A manifest says something else than the last good one, and something that the last good one was
+ * made of came from a file which may still hold it, and can't be judged now: NULL, or that file. */
+static const struct manifest_file *contested(const struct catalog_entry *e,
+                                             const struct manifest_bottle *m,
+                                             const struct manifest_set *set)
+{
+    const struct bottle *was = e->bottle;
+    const struct bottle *is = m->bottle;
+    if (!was || (e->text && strcmp(e->text, is->text) == 0))
+        return NULL;
+    const struct manifest_file *f = NULL;
+    if (strcmp(was->file, is->file) != 0)
+        f = unjudged(set, was->file, m->source);
+    for (size_t i = 0; !f && i < was->ancestors.len; i++) {
+        for (size_t k = 0; !f && k < is->ancestors.len; k++) {
+            if (strcmp(was->ancestors.items[i], is->ancestors.items[k]) == 0 &&
+                strcmp(was->ancestor_files.items[i], is->ancestor_files.items[k]) != 0)
+                f = unjudged(set, was->ancestor_files.items[i], UINT_MAX);
+        }
+    }
+    return f;
+}
+
+static const struct manifest_file *file_of(const struct manifest_set *set, const char *path)
+{
+    for (size_t i = 0; i < set->files_len; i++) {
+        if (strcmp(set->files[i].path, path) == 0)
+            return &set->files[i];
+    }
+    return NULL;
+}
+
+static void take_up(struct catalog_entry *e, struct manifest_bottle *m,
+                    const struct manifest_set *set)
+{
+    const struct manifest_file *f = contested(e, m, set);
+    set_text(&e->also, m->also);
+    if (f) {
+        AUTO_FREE char *finding = file_finding(set, f);
+        hold(e, f,
+             xasprintf("%s; until that file can be judged, what %s:%u says about it is not taken",
+                       finding, m->file, m->pos.line));
+        return;
+    }
+    accept(e, TAKE_PTR(m->bottle));
+    f = m->held ? file_of(set, m->file) : NULL;
+    if (f)
+        hold(e, f, file_finding(set, f));
+}
+
+static void note_doubts(struct catalog *c, const struct manifest_set *set)
+{
+    doubts_done(c);
+    for (size_t i = 0; i < set->files_len; i++) {
+        const struct manifest_file *f = &set->files[i];
+        if (!hides_names(f))
+            continue;
+        c->doubts = xreallocarray(c->doubts, c->doubts_len + 1, sizeof(*c->doubts));
+        c->doubts[c->doubts_len++] = (struct doubt){
+            xstrdup(f->path), f->bytes.n ? xmemdup0(f->bytes.p, f->bytes.n) : NULL, f->bytes.n};
+    }
 }
 
 void catalog_update(struct catalog *c, struct manifest_set *set)
@@ -171,7 +384,7 @@ void catalog_update(struct catalog *c, struct manifest_set *set)
             continue;
         struct catalog_entry *e = obtain(c, m->name);
         if (m->bottle)
-            accept(e, TAKE_PTR(m->bottle));
+            take_up(e, m, set);
         else
             reject(e, m);
     }
@@ -179,6 +392,7 @@ void catalog_update(struct catalog *c, struct manifest_set *set)
         if (!named(set, c->entries[i]->name))
             missing(c, c->entries[i], set);
     }
+    note_doubts(c, set);
 }
 
 void catalog_seed(struct catalog *c, struct bottle *bottle_take, const char *text,
@@ -190,5 +404,7 @@ void catalog_seed(struct catalog *c, struct bottle *bottle_take, const char *tex
     e->text = xstrdup(text);
     e->generation = generation;
     e->changed = false;
+    e->seeded = true;
     e->state = ENTRY_HELD;
+    e->held_reason = "SourceUnreadable";
 }

@@ -13,7 +13,8 @@
 enum entry_state {
     ENTRY_ACCEPTED, /* the manifest is valid, and `bottle` is what it says */
     ENTRY_REJECTED, /* it is there but not usable; `bottle` (if any) is the last good one */
-    ENTRY_HELD,     /* it isn't there, but its file, or some file, can't be read: not a deletion */
+    ENTRY_HELD,     /* what it says can't be told now: its file, or one that may hold it, can't be
+                       read, is broken or half written. No deletion, and no edit */
     ENTRY_GONE,     /* it isn't there */
 };
 
@@ -24,18 +25,33 @@ struct catalog_entry {
     char *text;            /* canonical manifest of `bottle`; to compare and to keep */
     int64_t generation;    /* of `bottle`: counts accepted changes from 1 */
     bool forbidden;        /* REJECTED: it is valid, but the installation's rules forbid it */
+    bool seeded;           /* known from an earlier run */
     bool changed;          /* set by catalog_update(), cleared by whoever keeps the text */
     char *message; /* why not accepted: the first finding, with its place, and how many more */
     char *file;    /* where it is, or was last, defined */
     struct src_pos pos;
+    char *revision;          /* of the source that `file` is from; NULL: it has none */
+    char *also;              /* where sources of less priority define it too; NULL: nowhere */
+    const char *held_reason; /* HELD: CamelCase, static */
+    char *held_by;           /* HELD: the file that may hold it; NULL: not known */
+};
+
+/* A file of the last listing that may have held documents whose names nobody could tell. */
+struct doubt {
+    char *path;
+    char *bytes;
+    size_t n;
 };
 
 struct catalog {
     struct catalog_entry **entries; /* by name */
     size_t len;
+    struct doubt *doubts;
+    size_t doubts_len;
 };
 
-/* Takes the bottles out of `set`. Abstract ones are not entries. */
+/* Takes the bottles out of `set`. Abstract ones are not entries. The bytes of the files that `set`
+ * is from must still be there. */
 void catalog_update(struct catalog *c, struct manifest_set *set);
 /* A last good manifest from an earlier run: used until a listing says something else. Takes the
  * bottle. */
@@ -44,6 +60,8 @@ void catalog_seed(struct catalog *c, struct bottle *bottle_take, const char *tex
 struct catalog_entry *catalog_find(const struct catalog *c, const char *name);
 /* Forgets an entry (once it is gone from the engine too). */
 void catalog_drop(struct catalog *c, const char *name);
+/* Nothing is wrong with the file: what it holds is known, and all of it is usable. */
+bool catalog_file_good(const struct manifest_file *f);
 void catalog_done(struct catalog *c);
 
 #endif

@@ -63,6 +63,18 @@ static struct verdict absent(void)
     return (struct verdict){0};
 }
 
+/* A file that can be read but not understood is a fault of it, anything else may be none. */
+static struct verdict spec_held(const struct catalog_entry *e, const char *text)
+{
+    const char *reason = e->held_reason;
+    if (strcmp(reason, "Unparsable") == 0)
+        return no(reason, xasprintf("%s; the last good generation stays", text));
+    return unknown(reason,
+                   xasprintf("what its manifest says can't be told now, the last good generation "
+                             "stays%s%s",
+                             *text ? ": " : "", text));
+}
+
 static struct verdict spec_accepted(const struct status_input *in)
 {
     if (!in->entry)
@@ -71,17 +83,17 @@ static struct verdict spec_accepted(const struct status_input *in)
     switch (in->entry->state) {
     case ENTRY_ACCEPTED:
         return yes("Accepted",
-                   xasprintf("generation %lld from %s", (long long)in->entry->generation,
-                             in->entry->file ? in->entry->file : "the manifests"));
+                   xasprintf("generation %lld from %s%s%s%s", (long long)in->entry->generation,
+                             in->entry->file ? in->entry->file : "the manifests",
+                             in->entry->also ? "; also in " : "",
+                             in->entry->also ? in->entry->also : "",
+                             in->entry->also ? ", which has less priority" : ""));
     case ENTRY_REJECTED:
         return no(
             in->entry->forbidden ? "PolicyViolation" : "Invalid",
             xasprintf("%s%s", text, in->entry->bottle ? "; the last good generation stays" : ""));
     case ENTRY_HELD:
-        return unknown(
-            "SourceUnreadable",
-            xasprintf("its manifest can't be seen now, the last good generation stays%s%s",
-                      *text ? ": " : "", text));
+        return spec_held(in->entry, text);
     case ENTRY_GONE:
         return no("Removed", xstrdup("its manifest is gone; the bottle is being removed"));
     }

@@ -182,7 +182,7 @@ static void test_manifests(void **state)
     catalog_update(&s.catalog, set);
     manifest_set_free(set);
     see(&s);
-    says(&s, COND_SPEC_ACCEPTED, TRUTH_UNKNOWN, "SourceUnreadable", "m.yaml");
+    says(&s, COND_SPEC_ACCEPTED, TRUTH_FALSE, "Unparsable", "m.yaml");
     set = manifest_load(NULL, 0);
     catalog_update(&s.catalog, set);
     manifest_set_free(set);

@@ -290,7 +290,6 @@ void worker_input(const struct worker *w, struct status_input *ret)
                                  .working = w->exec || w->dirty || w->failures,
                                  .terminal = w->terminal,
                                  .now_s = (int64_t)time(NULL)};
-    ret->suspended = is_suspended(ret->entry);
     if (c->observed)
         bottle_view(c->observed, &c->memory, w->name, &ret->view);
 }

@@ -167,11 +167,17 @@ static char *missing_part(const struct status_input *in)
     return NULL;
 }
 
+static bool is_suspended(const struct status_input *in)
+{
+    return manifest_suspends(in->entry ? in->entry->bottle : NULL, in->now_s) ||
+           (in->by_hand && suspension_holds(in->by_hand, in->now_s));
+}
+
 static struct verdict ready(const struct status_input *in, const struct conditions *sofar)
 {
     if (in->entry && !in->entry->bottle)
         return no("Invalid", xstrdup("there is no accepted manifest yet; see SpecAccepted"));
-    if (in->suspended)
+    if (is_suspended(in))
         return no("Suspended", xstrdup("suspended: it is left as it is"));
     if (in->unsupported)
         return no("Refused", xstrdup(in->unsupported));
@@ -221,10 +227,12 @@ static struct verdict stalled(const struct status_input *in)
 
 static struct verdict suspended(const struct status_input *in)
 {
-    if (!in->suspended)
-        return absent();
-    const char *why = in->entry && in->entry->bottle ? in->entry->bottle->suspend_reason : NULL;
-    return yes("Manifest", xstrdup(why ? why : "spec.suspend is set"));
+    static const struct suspension nobody;
+    const char *reason = NULL;
+    char *text =
+        suspension_text(in->entry ? in->entry->bottle : NULL, in->by_hand ? in->by_hand : &nobody,
+                        in->current ? NULL : in->plan, in->now_s, &reason);
+    return text ? yes(reason, text) : absent();
 }
 
 static void apply(struct conditions *c, enum condition_type t, struct verdict v,

@@ -5,6 +5,7 @@
 
 #include "reconcile/catalog.h"
 #include "reconcile/diff.h"
+#include "reconcile/suspension.h"
 
 #include <jansson.h>
 
@@ -50,7 +51,7 @@ struct status_input {
     const char *open_text;       /* in words */
     bool working;                /* something is under way or due */
     bool terminal;               /* `problem` won't go away by itself */
-    bool suspended;
+    const struct suspension *by_hand; /* NULL: nobody has suspended it by hand */
     int64_t now_s;
 };
 /* Replaces *c; keeps the times of what did not change. */

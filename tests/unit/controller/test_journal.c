@@ -303,16 +303,17 @@ static void test_secrets_stalls_and_suspension(void **state)
     journal_conditions(w->j, "one", &b.conditions, &b.in);
     journal_conditions(w->j, "one", &b.conditions, &b.in);
     b.in.unsupported = NULL;
-    b.in.suspended = true;
+    struct suspension by_hand = {.who = (char[]){"ada"}};
+    b.in.by_hand = &by_hand;
     journal_conditions(w->j, "one", &b.conditions, &b.in);
-    b.in.suspended = false;
+    b.in.by_hand = NULL;
     journal_conditions(w->j, "one", &b.conditions, &b.in);
     expect(w, "1 one Normal Accepted generation 1 from one.yaml x1\n"
               "2 one Warning SecretMissing secret 'A' is missing x1\n"
               "3 one Warning SecretMissing secrets 'A', 'B' are missing x1\n"
               "4 one Normal SecretsResolved every reference has a value x1\n"
               "5 one Warning Refused runtime 'x' is not on the engine x1\n"
-              "6 one Normal Suspended spec.suspend is set x1\n"
+              "6 one Normal Suspended by hand of ada x1\n"
               "7 one Normal Resumed it is kept as desired again x1\n");
     bottle_end(&b);
 }

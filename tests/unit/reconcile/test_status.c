@@ -19,7 +19,7 @@
 
 #define MANIFEST                                                                                   \
     "apiVersion: bottler.dev/v1\nkind: Bottle\nmetadata: {name: demo}\n"                           \
-    "spec: {agent: {image: \"x:1\"}, suspend: {reason: \"lunch\"}}\n"
+    "spec: {agent: {image: \"x:1\"}}\n"
 #define BROKEN_MANIFEST                                                                            \
     "apiVersion: bottler.dev/v1\nkind: Bottle\nmetadata: {name: demo}\nspec: {agent: {colour: "    \
     "x}}\n"
@@ -230,11 +230,39 @@ static void test_suspended(void **state)
     (void)state;
     struct situation s;
     set_up(&s);
-    s.in.suspended = true;
+    struct bottle *b = catalog_find(&s.catalog, "demo")->bottle;
+    b->suspended = true;
+    b->suspend_reason = xstrdup("lunch");
+    b->suspend_until = s.in.now_s + 1;
     see(&s);
-    says(&s, COND_SUSPENDED, TRUTH_TRUE, "Manifest", "lunch");
+    says(&s, COND_SUSPENDED, TRUTH_TRUE, "Manifest",
+         "by spec.suspend of its manifest until 1970-01-01T00:16:41Z: lunch");
     says(&s, COND_READY, TRUTH_FALSE, "Suspended", "");
-    s.in.suspended = false;
+
+    /* By hand too: both are told, and each ends for itself. */
+    struct suspension by_hand = {.who = (char[]){"ada"},
+                                 .reason = (char[]){"audit"},
+                                 .since_s = 900,
+                                 .until_s = s.in.now_s + 2};
+    s.in.by_hand = &by_hand;
+    see(&s);
+    says(&s, COND_SUSPENDED, TRUTH_TRUE, "Manifest", "lunch; and by hand of ada since");
+    s.in.now_s++;
+    struct plan *p = plan_new("demo");
+    (void)plan_add(p, &(struct step_init){.kind = STEP_CTR_INSPECT, .object = "demo.agent"});
+    s.in.plan = p;
+    see(&s);
+    says(&s, COND_SUSPENDED, TRUTH_TRUE, "ByHand",
+         "by hand of ada since 1970-01-01T00:15:00Z until 1970-01-01T00:16:42Z: audit");
+    assert_null(strstr(s.conditions.of[COND_SUSPENDED].message, "step"));
+    says(&s, COND_READY, TRUTH_FALSE, "Suspended", "");
+
+    /* What it has drifted by is told. */
+    (void)plan_add(p, &(struct step_init){.kind = STEP_CTR_START, .object = "demo.agent"});
+    see(&s);
+    says(&s, COND_SUSPENDED, TRUTH_TRUE, "ByHand", "audit; 1 step would be taken");
+    s.in.now_s++;
+    s.in.plan = NULL;
     see(&s);
     assert_false(s.conditions.of[COND_SUSPENDED].present);
     tear_down(&s);

@@ -25,7 +25,8 @@ struct diff_input {
     const struct pool *pool;
     const struct cidr_set *reserved; /* subnets promised to other bottles' running plans */
     const struct engine_caps *caps;
-    const char *quarantine; /* why the agent may not run, whatever else is well; NULL: it may */
+    const char *quarantine;  /* why the agent may not run, whatever else is well; NULL: it may */
+    const char *agent_waits; /* why an agent that runs may not be replaced yet; NULL: it may */
     bool preserve;     /* `desired` is NULL, but it is to be stopped and kept, not taken away */
     bool isolate_only; /* what is wanted isn't known now: only what opens the bottle is closed */
     uint64_t now_ns;

@@ -499,12 +499,30 @@ static bool seal_unknown(struct builder *b, const struct desired_container *want
     return true;
 }
 
+/* It is to be another one, but not yet: it stays, on its networks and not paused. */
+static bool build_waiting_agent(struct builder *b, const struct desired_container *want,
+                                const struct observed_container *c)
+{
+    if (want->role != ROLE_AGENT || !b->in->agent_waits || !c || !container_is_up(c))
+        return false;
+    struct target t = {.want = want, .id = c->id, .cause = "repair", .last = STEP_NONE};
+    b->plan->waits = xstrdup(b->in->agent_waits);
+    build_trust(b, want, c);
+    if (!b->view.roles[ROLE_AGENT].nets_ok)
+        build_attachments(b, &t, c);
+    if (c->state == RUN_PAUSED)
+        build_unpause(b, &t);
+    return true;
+}
+
 void build_role(struct builder *b, const struct desired_container *want)
 {
     const struct observed_container *c = b->view.roles[want->role].container;
     const struct observed_container *waiting = find_next(b, want->role);
     bool as_wanted = c && same_spec(want, c);
     if (waits_for_keys(b, want, c, as_wanted))
+        return;
+    if (!as_wanted && build_waiting_agent(b, want, c))
         return;
     if (!as_wanted && image_is_out_of_reach(b, want))
         return;

@@ -84,6 +84,7 @@ struct plan *plan_free(struct plan *p)
         plan_drop_steps(p);
         free(p->bottle);
         free(p->why);
+        free(p->waits);
         free(p);
     }
     return NULL;
@@ -153,6 +154,8 @@ void plan_print(const struct plan *p, struct str *out)
     }
     if (p->why)
         str_addf(out, "  ! held: %s\n", p->why);
+    if (p->waits)
+        str_addf(out, "  ! the agent is not replaced yet: %s\n", p->waits);
 }
 
 json_t *plan_json(const struct plan *p)
@@ -169,6 +172,6 @@ json_t *plan_json(const struct plan *p)
                                  s->object, "detail", s->detail, "cause", s->cause, "next", s->next,
                                  "mutates", step_mutates(s->kind), "after", deps)));
     }
-    return XNN(json_pack("{s:s, s:o, s:s?, s:b}", "bottle", p->bottle, "steps", steps, "held",
-                         p->why, "changes", plan_mutates(p)));
+    return XNN(json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "bottle", p->bottle, "steps", steps, "held",
+                         p->why, "waits", p->waits, "changes", plan_mutates(p)));
 }

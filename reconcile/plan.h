@@ -91,6 +91,7 @@ struct plan {
     enum plan_hold hold; /* something can't be done, `why` tells; with HOLD_IMAGE and HOLD_OPEN the
                             steps that don't need it stay */
     char *why;
+    char *waits;            /* why the agent isn't replaced yet, though it is to be; NULL */
     bool isolates;          /* first of all makes safe what has been opened */
     bool finished;          /* the agent has ended and its restart policy lets it rest */
     uint64_t not_before_ns; /* something waits for its restart delay until then; 0: nothing does */

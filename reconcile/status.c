@@ -19,6 +19,7 @@ const char *condition_name(enum condition_type t)
         [COND_RECONCILING] = "Reconciling",
         [COND_STALLED] = "Stalled",
         [COND_SUSPENDED] = "Suspended",
+        [COND_UPDATE_PENDING] = "UpdatePending",
     };
     return names[t];
 }
@@ -189,6 +190,8 @@ static struct verdict ready(const struct status_input *in, const struct conditio
         return no("Held", xstrdup(in->plan->why));
     if (!in->desired)
         return no("NotWanted", xstrdup("there is nothing to run"));
+    if (in->plan && in->plan->waits)
+        return no("UpdatePending", xstrdup(in->plan->waits));
     char *missing = missing_part(in);
     if (missing && in->plan && in->plan->finished) {
         free(missing);
@@ -235,6 +238,13 @@ static struct verdict suspended(const struct status_input *in)
     return text ? yes(reason, text) : absent();
 }
 
+static struct verdict update_pending(const struct status_input *in)
+{
+    if (!in->plan || !in->plan->waits)
+        return absent();
+    return yes("AgentWaits", xstrdup(in->plan->waits));
+}
+
 static void apply(struct conditions *c, enum condition_type t, struct verdict v,
                   const struct status_input *in)
 {
@@ -260,6 +270,7 @@ void conditions_update(struct conditions *c, const struct status_input *in)
     apply(c, COND_RECONCILING, reconciling(in), in);
     apply(c, COND_STALLED, stalled(in), in);
     apply(c, COND_SUSPENDED, suspended(in), in);
+    apply(c, COND_UPDATE_PENDING, update_pending(in), in);
 }
 
 json_t *conditions_json(const struct conditions *c)

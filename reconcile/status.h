@@ -19,6 +19,7 @@ enum condition_type {
     COND_RECONCILING,
     COND_STALLED,
     COND_SUSPENDED,
+    COND_UPDATE_PENDING,
     COND_COUNT
 };
 enum truth { TRUTH_UNKNOWN, TRUTH_TRUE, TRUTH_FALSE };

@@ -2,9 +2,9 @@
 #include "controller/cli.h"
 
 #include "controller/attestor.h"
+#include "controller/duration.h"
 #include "reconcile/pool.h"
 #include "spec/base/err.h"
-#include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
 #include <argp.h>
@@ -76,7 +76,8 @@ static const struct option_row option_rows[] = {
      "a further address that must not be reached; may be given several times"},
     {'W', KEY_LONG + 'W', "no-wide", NULL,
      "attempt no addresses of the world (metadata services, public resolvers)"},
-    {'T', KEY_LONG + 'T', "timeout", "SECONDS", "for each bottle; default 300"},
+    {'T', KEY_LONG + 'T', "timeout", "TIME",
+     "such as 90s or 10m; default 5m, for each bottle"},
     {'c', KEY_LONG + 'c', "context", "DIR", "directory that holds the sidecars' build contexts"},
 };
 enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
@@ -129,19 +130,14 @@ static bool instance_ok(const char *s)
     return n > 0 && n <= 20 && !s[n] && s[0] != '-' && s[n - 1] != '-';
 }
 
-static bool parse_interval(const char *text, unsigned *ret_s)
+static bool parse_interval(const char *text, int64_t min_s, unsigned *ret_s)
 {
-    size_t n = strspn(text, "0123456789");
-    int64_t count = 0;
-    int64_t unit = strcmp(text + n, "s") == 0   ? 1
-                   : strcmp(text + n, "m") == 0 ? 60
-                   : strcmp(text + n, "h") == 0 ? 3600
-                                                : 0;
     enum { DAY_S = 24 * 3600 };
-    if (!unit || !num_parse((struct sv){text, n}, 1, DAY_S, &count))
+    int64_t s = 0;
+    if (!duration_parse(text, min_s, DAY_S, &s))
         return false;
-    *ret_s = (unsigned)(count * unit);
-    return count * unit >= ATTEST_INTERVAL_MIN_S && count * unit <= DAY_S;
+    *ret_s = (unsigned)s;
+    return true;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -189,7 +185,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         cli->once = true;
         return 0;
     case KEY_LONG + 'R':
-        if (!parse_interval(arg, &cli->attest_s))
+        if (!parse_interval(arg, ATTEST_INTERVAL_MIN_S, &cli->attest_s))
             argp_error(state,
                        "--attest '%s': expected seconds, minutes or hours such as 90s, 10m or 1h, "
                        "from %ds to 24h",

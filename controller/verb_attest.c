@@ -2,8 +2,8 @@
 /* attest: proof that bottles are sealed. */
 #include "controller/attest.h"
 #include "controller/cli.h"
+#include "controller/duration.h"
 #include "controller/gather.h"
-#include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
 #include <signal.h>
@@ -203,9 +203,9 @@ static struct err *read_options(struct verb_attest *v)
         return err_new(ERR_INVALID, "'%s' and --all: expected one of the two", cli->args.items[0]);
     if (!cli->all && !cli->args.len)
         return err_new(ERR_INVALID, "which bottle? expected NAME… or --all");
-    if (cli->timeout && !num_parse(sv_of(cli->timeout), 1, LONGEST_S, &seconds))
-        return err_new(ERR_INVALID, "--timeout '%s': expected seconds, 1 to %d", cli->timeout,
-                       LONGEST_S);
+    if (cli->timeout && !timeout_parse(cli->timeout, 1, LONGEST_S, &seconds))
+        return err_new(ERR_INVALID, "--timeout '%s': expected a time such as 90s or 5m, 1s to 24h",
+                       cli->timeout);
     for (size_t i = 0; i < cli->only.len; i++) {
         if (!is_plain(cli->only.items[i]) || i >= ONLY_MAX)
             return err_new(ERR_INVALID, "--only: expected at most %d patterns of plain characters",

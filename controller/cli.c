@@ -140,22 +140,68 @@ static bool parse_interval(const char *text, int64_t min_s, unsigned *ret_s)
     return true;
 }
 
+/* Options that are kept as they are written, each in its own member. */
+struct plain_option {
+    int key;
+    size_t offset;
+};
+static const struct plain_option text_options[] = {
+    {KEY_LONG + 's', offsetof(struct cli, state)},
+    {'e', offsetof(struct cli, engine)},
+    {KEY_LONG + 'S', offsetof(struct cli, secrets)},
+    {KEY_LONG + 'u', offsetof(struct cli, socket)},
+    {KEY_LONG + 'a', offsetof(struct cli, pool)},
+    {KEY_LONG + 'U', offsetof(struct cli, upstream_ca)},
+    {KEY_LONG + 'P', offsetof(struct cli, policy)},
+    {'b', offsetof(struct cli, bottle)},
+    {KEY_LONG + 'c', offsetof(struct cli, context)},
+    {KEY_LONG + 'B', offsetof(struct cli, base)},
+    {KEY_LONG + 'T', offsetof(struct cli, timeout)},
+};
+static const struct plain_option flag_options[] = {
+    {KEY_LONG + '1', offsetof(struct cli, once)},
+    {'w', offsetof(struct cli, watch)},
+    {KEY_LONG + 'H', offsetof(struct cli, no_headers)},
+    {KEY_LONG + 'A', offsetof(struct cli, all)},
+    {KEY_LONG + 'W', offsetof(struct cli, no_wide)},
+};
+static const struct plain_option list_options[] = {
+    {'m', offsetof(struct cli, manifests)},
+    {KEY_LONG + 'O', offsetof(struct cli, only)},
+    {KEY_LONG + 't', offsetof(struct cli, targets)},
+};
+
+/* The option's member; NULL: it isn't in the table. */
+static void *member_of(struct cli *cli, const struct plain_option *table, size_t n, int key)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (table[i].key == key)
+            return (char *)cli + table[i].offset;
+    }
+    return NULL;
+}
+#define MEMBER_OF(cli, table, key) member_of(cli, table, sizeof(table) / sizeof(*(table)), key)
+
+static error_t parse_plain_option(int key, const char *arg, struct cli *cli)
+{
+    const char **text = MEMBER_OF(cli, text_options, key);
+    bool *flag = MEMBER_OF(cli, flag_options, key);
+    struct str_list *list = MEMBER_OF(cli, list_options, key);
+    if (text)
+        *text = arg;
+    else if (flag)
+        *flag = true;
+    else if (list)
+        str_list_add(list, arg);
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *cli = state->input;
     switch (key) {
-    case 'm':
-        str_list_add(&cli->manifests, arg);
-        return 0;
-    case KEY_LONG + 's':
-        cli->state = arg;
-        return 0;
-    case 'e':
-        cli->engine = arg;
-        return 0;
-    case KEY_LONG + 'S':
-        cli->secrets = arg;
-        return 0;
     case KEY_LONG + 'i':
         if (!instance_ok(arg))
             argp_error(state,
@@ -163,26 +209,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                        arg);
         cli->instance = arg;
         return 0;
-    case KEY_LONG + 'u':
-        cli->socket = arg;
-        return 0;
-    case KEY_LONG + 'a':
-        cli->pool = arg;
-        return 0;
-    case KEY_LONG + 'U':
-        cli->upstream_ca = arg;
-        return 0;
-    case KEY_LONG + 'P':
-        cli->policy = arg;
-        return 0;
     case KEY_LONG + 'I':
         set_image(cli, arg, state);
         return 0;
     case 'o':
         set_output(cli, arg, state);
-        return 0;
-    case KEY_LONG + '1':
-        cli->once = true;
         return 0;
     case KEY_LONG + 'R':
         if (!parse_interval(arg, ATTEST_INTERVAL_MIN_S, &cli->attest_s))
@@ -191,41 +222,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                        "from %ds to 24h",
                        arg, ATTEST_INTERVAL_MIN_S);
         return 0;
-    case 'b':
-        cli->bottle = arg;
-        return 0;
-    case 'w':
-        cli->watch = true;
-        return 0;
-    case KEY_LONG + 'H':
-        cli->no_headers = true;
-        return 0;
-    case KEY_LONG + 'c':
-        cli->context = arg;
-        return 0;
-    case KEY_LONG + 'B':
-        cli->base = arg;
-        return 0;
-    case KEY_LONG + 'A':
-        cli->all = true;
-        return 0;
-    case KEY_LONG + 'O':
-        str_list_add(&cli->only, arg);
-        return 0;
-    case KEY_LONG + 't':
-        str_list_add(&cli->targets, arg);
-        return 0;
-    case KEY_LONG + 'W':
-        cli->no_wide = true;
-        return 0;
-    case KEY_LONG + 'T':
-        cli->timeout = arg;
-        return 0;
     case ARGP_KEY_ARG:
         str_list_add(&cli->args, arg);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_plain_option(key, arg, cli);
     }
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* events: what the controller did and met lately; with -w, as it comes. */
-#include "controller/api.h"
-#include "controller/cli.h"
+#include "controller/ask.h"
 #include "spec/base/err.h"
 #include "spec/base/xalloc.h"
 
@@ -18,24 +17,18 @@ struct shown {
     int code;
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static bool asked_for(const struct cli *cli, const json_t *event)
 {
-    return !cli->args.len || str_list_has(&cli->args, text_of(event, "bottle"));
+    return !cli->args.len || str_list_has(&cli->args, ask_text(event, "bottle"));
 }
 
 static void row(const json_t *event, struct str *out)
 {
-    const char *bottle = text_of(event, "bottle");
-    str_addf(out, "%-20s  %-8s %-24s %-20s %5lld  %s\n", text_of(event, "lastTime"),
-             text_of(event, "type"), *bottle ? bottle : "-", text_of(event, "reason"),
+    const char *bottle = ask_text(event, "bottle");
+    str_addf(out, "%-20s  %-8s %-24s %-20s %5lld  %s\n", ask_text(event, "lastTime"),
+             ask_text(event, "type"), *bottle ? bottle : "-", ask_text(event, "reason"),
              (long long)json_integer_value(json_object_get(event, "count")),
-             text_of(event, "message"));
+             ask_text(event, "message"));
 }
 
 static void add_event(struct shown *s, json_t *event, json_t *kept, struct str *out)
@@ -94,7 +87,7 @@ static int fetch(struct shown *s)
         code = print_new(s, list);
     else
         (void)fprintf(stderr, "bottler: the controller answered %d: %s\n", status,
-                      text_of(list, "error"));
+                      ask_text(list, "error"));
     json_decref(list);
     return code;
 }

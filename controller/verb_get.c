@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* get: the controller's status, as a table or as JSON. */
-#include "controller/api.h"
-#include "controller/cli.h"
+#include "controller/ask.h"
 #include "reconcile/clock.h"
 #include "spec/base/err.h"
 #include "spec/base/xalloc.h"
@@ -10,24 +9,6 @@
 #include <string.h>
 
 enum { TEXT_MAX = 64 << 20 };
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
-static const json_t *condition(const json_t *bottle, const char *type)
-{
-    size_t i = 0;
-    json_t *c = NULL;
-    json_array_foreach(json_object_get(json_object_get(bottle, "status"), "conditions"), i, c)
-    {
-        if (strcmp(text_of(c, "type"), type) == 0)
-            return c;
-    }
-    return NULL;
-}
 
 static long long restarts(const json_t *bottle)
 {
@@ -45,25 +26,34 @@ static void components(const json_t *bottle, struct str *out)
     size_t i = 0;
     json_t *c = NULL;
     json_array_foreach(json_object_get(json_object_get(bottle, "status"), "components"), i, c)
-        str_addf(out, "%s%s:%s", i ? " " : "", text_of(c, "role"), text_of(c, "state"));
+        str_addf(out, "%s%s:%s", i ? " " : "", ask_text(c, "role"), ask_text(c, "state"));
+}
+
+static const char *revision_of(const json_t *source)
+{
+    const char *revision = ask_text(source, "revision");
+    return *revision ? revision : "-";
 }
 
 static void row(const json_t *bottle, bool wide, struct str *out)
 {
     const json_t *meta = json_object_get(bottle, "metadata");
-    const json_t *ready = condition(bottle, "Ready");
-    const json_t *policy = condition(bottle, "PolicyEffective");
-    const json_t *isolated = condition(bottle, "Isolated");
+    const json_t *ready = ask_condition(bottle, "Ready");
+    const json_t *policy = ask_condition(bottle, "PolicyEffective");
+    const json_t *isolated = ask_condition(bottle, "Isolated");
+    bool suspended = ask_condition(bottle, "Suspended") != NULL;
     struct str parts;
     str_init(&parts, TEXT_MAX);
     components(bottle, &parts);
-    str_addf(out, "%-24s %-8s %-16s %-7s %-7s %4lld %4lld  %s", text_of(meta, "name"),
-             text_of(ready, "status"), text_of(ready, "reason"), text_of(isolated, "status"),
-             text_of(policy, "status"), json_integer_value(json_object_get(meta, "generation")),
-             restarts(bottle), parts.p);
-    if (wide)
-        str_addf(out, "  %s  %s", text_of(json_object_get(meta, "source"), "file"),
-                 text_of(ready, "message"));
+    str_addf(out, "%-24s %-9s %-16s %-7s %-7s %4lld %4lld  %s", ask_text(meta, "name"),
+             suspended ? "SUSPENDED" : ask_text(ready, "status"), ask_text(ready, "reason"),
+             ask_text(isolated, "status"), ask_text(policy, "status"),
+             json_integer_value(json_object_get(meta, "generation")), restarts(bottle), parts.p);
+    if (wide) {
+        const json_t *source = json_object_get(meta, "source");
+        str_addf(out, "  %s  %s  %s", ask_text(source, "file"), revision_of(source),
+                 ask_text(suspended ? ask_condition(bottle, "Suspended") : ready, "message"));
+    }
     str_addc(out, '\n');
     str_done(&parts);
 }
@@ -74,13 +64,14 @@ static void table(const struct cli *cli, const json_t *list, struct str *out)
     json_t *b = NULL;
     if (cli->output == OUTPUT_NAME) {
         json_array_foreach(json_object_get(list, "items"), i, b)
-            str_addf(out, "bottle/%s\n", text_of(json_object_get(b, "metadata"), "name"));
+            str_addf(out, "bottle/%s\n", ask_text(json_object_get(b, "metadata"), "name"));
         return;
     }
     bool wide = cli->output == OUTPUT_WIDE;
     if (!cli->no_headers)
-        str_addf(out, "%-24s %-8s %-16s %-7s %-7s %4s %4s  %s%s\n", "NAME", "READY", "REASON",
-                 "SEALED", "POLICY", "GEN", "RST", "COMPONENTS", wide ? "  SOURCE  MESSAGE" : "");
+        str_addf(out, "%-24s %-9s %-16s %-7s %-7s %4s %4s  %s%s\n", "NAME", "READY", "REASON",
+                 "SEALED", "POLICY", "GEN", "RST", "COMPONENTS",
+                 wide ? "  SOURCE  REVISION  MESSAGE" : "");
     json_array_foreach(json_object_get(list, "items"), i, b) row(b, wide, out);
 }
 
@@ -95,7 +86,7 @@ static const char *keep_named(const struct str_list *names, json_t *list)
         json_t *b = NULL;
         json_array_foreach(json_object_get(list, "items"), i, b)
         {
-            if (strcmp(text_of(json_object_get(b, "metadata"), "name"), names->items[n]) == 0) {
+            if (strcmp(ask_text(json_object_get(b, "metadata"), "name"), names->items[n]) == 0) {
                 json_array_append(kept, b);
                 found = true;
             }
@@ -152,7 +143,7 @@ int verb_get(const struct cli *cli)
         code = show(cli, list, false);
     else
         (void)fprintf(stderr, "bottler: the controller answered %d: %s\n", status,
-                      text_of(list, "error"));
+                      ask_text(list, "error"));
     json_decref(list);
     return code;
 }

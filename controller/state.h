@@ -39,8 +39,8 @@ struct state;
  * although bottles are recorded: minting others would orphan what stands on the engine. */
 struct err *state_open(const char *dir, const char *instance, struct state **ret) ERR_NODISCARD;
 /* The same to read only, beside a running controller: takes no lock and writes nothing. What is
- * missing, the whole directory included, is made in memory. state_store_manifest() and
- * state_remove() must not be called. */
+ * missing, the whole directory included, is made in memory. state_store_manifest(),
+ * state_store_source(), state_drop_source() and state_remove() must not be called. */
 struct err *state_peek(const char *dir, const char *instance, struct state **ret) ERR_NODISCARD;
 struct state *state_close(struct state *s);
 const char *state_installation(const struct state *s);
@@ -72,6 +72,13 @@ struct err *state_load_quarantine(struct state *s, const char *name, char **ret)
 /* NULL: it may run. */
 struct err *state_store_quarantine(struct state *s, const char *name, const char *text)
     ERR_NODISCARD;
+/* What manifest files said when they were last good. Only a guard against half-written files, so a
+ * power failure may cost it: what is damaged is dropped, and no call waits for the disk. */
+typedef void state_source_fn(void *ctx, const char *path, struct sv bytes);
+struct err *state_load_sources(struct state *s, state_source_fn *each, void *ctx) ERR_NODISCARD;
+struct err *state_store_source(struct state *s, const char *path, struct sv bytes) ERR_NODISCARD;
+/* Fine when there is none. */
+struct err *state_drop_source(struct state *s, const char *path) ERR_NODISCARD;
 /* Names under bottles/, sorted. */
 struct err *state_list(struct state *s, struct str_list *ret) ERR_NODISCARD;
 /* Overwrites the keys and removes a bottle's record. Fine when there is none. */

@@ -141,7 +141,7 @@ static int write_all(int fd, struct sv bytes)
             return errno;
         at += (size_t)n;
     }
-    return fsync(fd) < 0 ? errno : 0;
+    return 0;
 }
 
 static int temp_name(char ret[TEMP_NAME_MAX])
@@ -155,32 +155,44 @@ static int temp_name(char ret[TEMP_NAME_MAX])
     return 0;
 }
 
-static int write_temp(const struct sdir *d, const char *temp, struct sv bytes)
+static int write_temp(const struct sdir *d, const char *temp, struct sv bytes, bool sync)
 {
     AUTO_CLOSE fd = openat(d->fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
     int errnum = write_all(fd, bytes);
+    if (!errnum && sync && fsync(fd) < 0)
+        errnum = errno;
     /* Some file systems only tell here that there was no space. */
     if (close(TAKE_FD(fd)) < 0 && !errnum && errno != EINTR)
         errnum = errno;
     return errnum;
 }
 
-struct err *sdir_write(const struct sdir *d, const char *name, struct sv bytes)
+static struct err *write_over(const struct sdir *d, const char *name, struct sv bytes, bool sync)
 {
     char temp[TEMP_NAME_MAX];
     int errnum = temp_name(temp);
     if (errnum)
         return sdir_err(d, "writing", name, errnum);
-    errnum = write_temp(d, temp, bytes);
+    errnum = write_temp(d, temp, bytes, sync);
     if (!errnum && renameat(d->fd, temp, d->fd, name) < 0)
         errnum = errno;
     if (errnum) {
         (void)unlinkat(d->fd, temp, 0);
         return sdir_err(d, "writing", name, errnum);
     }
-    return sync_dir(d);
+    return sync ? sync_dir(d) : NULL;
+}
+
+struct err *sdir_write(const struct sdir *d, const char *name, struct sv bytes)
+{
+    return write_over(d, name, bytes, true);
+}
+
+struct err *sdir_write_lazily(const struct sdir *d, const char *name, struct sv bytes)
+{
+    return write_over(d, name, bytes, false);
 }
 
 struct err *sdir_rename(const struct sdir *d, const char *from, const char *to)
@@ -251,6 +263,25 @@ static void overwrite(int dirfd, const char *name)
         left -= n;
     }
     (void)fsync(fd);
+}
+
+struct err *sdir_replace(const struct sdir *d, const char *from, const char *to)
+{
+    overwrite(d->fd, to);
+    return sdir_rename(d, from, to);
+}
+
+struct err *sdir_remove(const struct sdir *d, const char *name)
+{
+    overwrite(d->fd, name);
+    if (unlinkat(d->fd, name, 0) < 0 && errno != ENOENT)
+        return sdir_err(d, "removing", name, errno);
+    return sync_dir(d);
+}
+
+bool sdir_has(const struct sdir *d, const char *name)
+{
+    return faccessat(d->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 struct err *sdir_wipe(const struct sdir *d, const char *name)

@@ -31,6 +31,9 @@ struct err *sdir_open(const struct sdir *d, const char *name, int *ret_fd) ERR_N
 
 /* temp + fsync + rename + fsync of the directory; mode 0600. Nothing is left behind on failure. */
 struct err *sdir_write(const struct sdir *d, const char *name, struct sv bytes) ERR_NODISCARD;
+/* temp + rename: whole or not there for every reader, but a power failure may still cost it. */
+struct err *sdir_write_lazily(const struct sdir *d, const char *name, struct sv bytes)
+    ERR_NODISCARD;
 /* The whole file, at most `max` bytes (more is INVALID), NUL-terminated. The caller wipes what is
  * secret. Never follows a symlink. */
 struct err *sdir_read(const struct sdir *d, const char *name, size_t max, char **ret, size_t *ret_n)
@@ -40,6 +43,12 @@ struct err *sdir_rename(const struct sdir *d, const char *from, const char *to) 
 /* Overwrites every file of the directory `name` (keys outlive an unlink otherwise) and removes it.
  */
 struct err *sdir_wipe(const struct sdir *d, const char *name) ERR_NODISCARD;
+/* Renames over a file that is there, which is overwritten first. */
+struct err *sdir_replace(const struct sdir *d, const char *from, const char *to) ERR_NODISCARD;
+/* Overwrites and removes a file; fine when there is none. */
+struct err *sdir_remove(const struct sdir *d, const char *name) ERR_NODISCARD;
+/* Is there anything of that name? */
+bool sdir_has(const struct sdir *d, const char *name);
 /* Entries in strcmp order, without "." and "..". */
 struct err *sdir_names(const struct sdir *d, struct str_list *ret) ERR_NODISCARD;
 /* Removes temporary files that a crash left behind. */

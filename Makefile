@@ -21,7 +21,7 @@ Q       := $(if $(V),,@)
 DEPS_build := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libyaml-dev libssl-dev \
               libsystemd-dev libmicrohttpd-dev libarchive-dev
 DEPS_test  := libcmocka-dev bats jq git curl openssl python3 mitmproxy procps util-linux iproute2 iptables \
-              docker.io|docker-ce docker.io|docker-ce-cli mmdebstrap ca-certificates
+              docker.io|docker-ce docker.io|docker-ce-cli mmdebstrap ca-certificates vim-tiny|vim rsync openssh-client openssh-server
 DEPS_lint  := clang clang-format clang-tidy cppcheck shellcheck
 DEPS_PC    := libcurl jansson yaml-0.1 openssl libsystemd libmicrohttpd libarchive
 

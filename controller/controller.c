@@ -387,6 +387,8 @@ static void close_all(struct controller *c)
     engine_free(c->engine);
     state_close(c->state);
     catalog_done(&c->catalog);
+    lastgood_done(&c->lastgood);
+    str_list_done(&c->sources_seen);
     memory_done(&c->memory);
     observed_free(c->observed);
     free(c->manifests_error);

@@ -22,6 +22,7 @@
 #include "reconcile/catalog.h"
 #include "reconcile/diff.h"
 #include "reconcile/exec.h"
+#include "reconcile/lastgood.h"
 #include "reconcile/status.h"
 
 #include <systemd/sd-event.h>
@@ -111,10 +112,12 @@ struct controller {
     uint64_t events_id;
 
     struct catalog catalog;
-    bool manifests_known;  /* one whole listing has succeeded */
-    char *manifests_error; /* why the last one didn't */
-    char *findings;        /* of the last one, a line each; NULL: none */
-    bool doubtful_files;   /* it held a file of which nobody knows what bottles are in it */
+    struct lastgood lastgood;
+    struct str_list sources_seen; /* directories of manifests that were listed at least once */
+    bool manifests_known;         /* all of them were */
+    char *manifests_error;        /* what of the last listing is unknown, and why; NULL: nothing */
+    char *findings;               /* of the last one, a line each; NULL: none */
+    bool doubtful_files;          /* it held a file of which nobody knows what bottles are in it */
 
     struct memory memory;
     struct observed *observed; /* the last; NULL before the first */

@@ -13,7 +13,11 @@
 
 enum {
     READ_TRIES = 3, /* a file or a directory that changes while it is read */
+    UNKNOWN_MAX = 64 * 1024,
 };
+
+#define FNV_START UINT64_C(14695981039346656037)
+#define FNV_PRIME UINT64_C(1099511628211)
 
 struct file_id {
     dev_t dev;
@@ -27,6 +31,8 @@ struct reader {
     struct file_id *ids;
     size_t ids_len;
     size_t ids_before; /* those of earlier arguments */
+    unsigned source;
+    char *revision; /* of the argument that is read */
 };
 
 void file_listing_done(struct file_listing *l)
@@ -37,6 +43,12 @@ void file_listing_done(struct file_listing *l)
         free(l->files[i].error);
     }
     free(l->files);
+    for (size_t i = 0; i < l->sources_len; i++) {
+        free(l->sources[i].dir);
+        free(l->sources[i].revision);
+        free(l->sources[i].error);
+    }
+    free(l->sources);
     *l = (struct file_listing){0};
 }
 
@@ -44,6 +56,7 @@ static void reader_done(struct reader *r)
 {
     file_listing_done(&r->list);
     free(r->ids);
+    free(r->revision);
 }
 
 /* Arguments that overlap list a file once. Two names of one file below one argument stay two files.
@@ -67,8 +80,65 @@ void file_listing_inputs(const struct file_listing *l, struct manifest_input **r
             .path = f->path,
             .bytes = {f->bytes ? f->bytes : "", f->n},
             .read_error = f->error,
+            .tree = f->tree,
+            .directory = f->directory,
+            .source = f->source,
+            .revision = f->source < l->sources_len ? l->sources[f->source].revision : NULL,
         };
     }
+}
+
+char *file_listing_unknown(const struct file_listing *l)
+{
+    struct str text;
+    str_init(&text, UNKNOWN_MAX);
+    for (size_t i = 0; i < l->sources_len; i++)
+        if (l->sources[i].error)
+            str_addf(&text, "%s%s", text.len ? "; " : "", l->sources[i].error);
+    for (size_t i = 0; i < l->len; i++) {
+        const struct read_file *f = &l->files[i];
+        bool root = f->source < l->sources_len && l->sources[f->source].error;
+        if (f->tree && !root)
+            str_addf(&text, "%sdirectory '%s' can't be read: %s", text.len ? "; " : "", f->path,
+                     f->error);
+    }
+    if (str_failed(&text)) {
+        str_done(&text);
+        return xstrdup("more directories can't be read than can be told");
+    }
+    bool any = text.len > 0;
+    char *whole = str_take(&text);
+    if (!any)
+        free(whole);
+    return any ? whole : NULL;
+}
+
+static void digest_bytes(uint64_t *h, const char *p, size_t n)
+{
+    /* FNV-1a, with the length, so that neighbours can't run into each other. */
+    for (size_t i = 0; i < n; i++)
+        *h = (*h ^ (unsigned char)p[i]) * FNV_PRIME;
+    *h = (*h ^ n) * FNV_PRIME;
+}
+
+static void digest_text(uint64_t *h, const char *text)
+{
+    digest_bytes(h, text ? text : "", text ? strlen(text) : 0);
+}
+
+uint64_t file_listing_digest(const struct file_listing *l)
+{
+    uint64_t h = FNV_START;
+    for (size_t i = 0; i < l->sources_len; i++) {
+        digest_text(&h, l->sources[i].revision);
+        digest_text(&h, l->sources[i].error);
+    }
+    for (size_t i = 0; i < l->len; i++) {
+        digest_text(&h, l->files[i].path);
+        digest_bytes(&h, l->files[i].bytes ? l->files[i].bytes : "", l->files[i].n);
+        digest_text(&h, l->files[i].error);
+    }
+    return h;
 }
 
 /* ---- paths as text -------------------------------------------------------------------------- */
@@ -99,21 +169,27 @@ static char *path_shown(const char *path)
 
 /* ---- one file ------------------------------------------------------------------------------- */
 
-static struct err *add(struct reader *r, const char *path, struct read_file f)
+static void append(struct reader *r, const char *path, struct read_file f)
 {
-    if (r->list.len == FILES_MAX) {
-        free(f.bytes);
-        free(f.error);
-        return err_new(ERR_INVALID, "more than %d manifest files, '%s' is one too many", FILES_MAX,
-                       path);
-    }
     r->total += f.n;
-    f.path = xstrdup(path);
+    f.path = is_text(path) ? xstrdup(path) : path_shown(path);
+    f.source = r->source;
     if (r->list.len == r->cap) {
         r->cap = r->cap ? r->cap * 2 : 16;
         r->list.files = xreallocarray(r->list.files, r->cap, sizeof(*r->list.files));
     }
     r->list.files[r->list.len++] = f;
+}
+
+static struct err *add(struct reader *r, const char *path, struct read_file f)
+{
+    if (r->list.len >= FILES_MAX) {
+        free(f.bytes);
+        free(f.error);
+        return err_new(ERR_INVALID, "more than %d manifest files, '%s' is one too many", FILES_MAX,
+                       path);
+    }
+    append(r, path, f);
     if (r->total > FILES_MAX_BYTES)
         return err_new(ERR_INVALID,
                        "the manifest files are larger than %d MiB together, '%s' is one too many",
@@ -123,10 +199,7 @@ static struct err *add(struct reader *r, const char *path, struct read_file f)
 
 static struct err *add_error(struct reader *r, const char *path, const char *why)
 {
-    if (is_text(path))
-        return add(r, path, (struct read_file){.error = xstrdup(why)});
-    AUTO_FREE char *shown = path_shown(path);
-    return add(r, shown, (struct read_file){.error = xstrdup(why)});
+    return add(r, path, (struct read_file){.error = xstrdup(why)});
 }
 
 /* Up to MANIFEST_MAX_BYTES + 1 from where the descriptor stands; an errno, or 0. */
@@ -225,18 +298,52 @@ static struct err *on_refused(void *ctx, const char *path, const char *why)
     return add_error(ctx, path, why);
 }
 
-static const struct tree_ops reader_ops = {.file = on_file, .refused = on_refused};
+/* Once for each directory, however often the walk meets it. */
+static struct err *on_unknown(void *ctx, const char *path, const char *why)
+{
+    struct reader *r = ctx;
+    size_t n = r->list.len;
+    if (n && r->list.files[n - 1].tree && strcmp(r->list.files[n - 1].path, path) == 0)
+        return NULL;
+    return add(r, path, (struct read_file){.error = xstrdup(why), .tree = true});
+}
 
-static int by_path(const void *a, const void *b)
+static struct err *on_revision(void *ctx, const char *revision)
+{
+    struct reader *r = ctx;
+    free(r->revision);
+    r->revision = !revision ? NULL : is_text(revision) ? xstrdup(revision) : path_shown(revision);
+    return NULL;
+}
+
+/* One in the place of a manifest is worth a word: that manifest wasn't removed. */
+static struct err *on_dir(void *ctx, int fd, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    (void)fd;
+    if (!tree_manifest_name(slash ? slash + 1 : path))
+        return NULL;
+    return add(ctx, path, (struct read_file){.bytes = xstrdup(""), .directory = true});
+}
+
+static const struct tree_ops reader_ops = {.dir = on_dir,
+                                           .file = on_file,
+                                           .refused = on_refused,
+                                           .unknown = on_unknown,
+                                           .revision = on_revision};
+
+static int by_source(const void *a, const void *b)
 {
     const struct read_file *x = a, *y = b;
+    if (x->source != y->source)
+        return x->source < y->source ? -1 : 1;
     return strcmp(x->path, y->path);
 }
 
 static void finish(struct reader *r, struct file_listing *ret)
 {
     if (r->list.len)
-        qsort(r->list.files, r->list.len, sizeof(*r->list.files), by_path);
+        qsort(r->list.files, r->list.len, sizeof(*r->list.files), by_source);
     *ret = r->list;
     r->list = (struct file_listing){0};
 }
@@ -275,15 +382,36 @@ static struct err *read_tree(struct reader *r, const char *dir)
     }
 }
 
-struct err *files_list(const struct str_list *dirs, struct file_listing *ret)
+/* What is below a root that can't be listed is unknown; that is told whatever the limits are. */
+static void list_source(struct reader *r, const char *dir)
+{
+    struct file_source *s = &r->list.sources[r->source];
+    size_t len = r->list.len, total = r->total, n = strlen(dir);
+    AUTO_ERR e = read_tree(r, dir);
+    s->dir = xstrdup(dir);
+    s->revision = TAKE_PTR(r->revision);
+    if (!e)
+        return;
+    reader_cut(r, len, total);
+    r->ids_len = r->ids_before;
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    AUTO_FREE char *root = xmemdup0(dir, n);
+    s->error = xstrdup(err_message(e));
+    append(r, root, (struct read_file){.error = xstrdup(s->error), .tree = true});
+}
+
+void files_list(const struct str_list *dirs, struct file_listing *ret)
 {
     AUTO(reader_done) struct reader r = {0};
+    r.list.sources = xcalloc(dirs->len, sizeof(*r.list.sources));
+    r.list.sources_len = dirs->len;
     for (size_t i = 0; i < dirs->len; i++) {
+        r.source = (unsigned)i;
         r.ids_before = r.ids_len;
-        TRY(read_tree(&r, dirs->items[i]));
+        list_source(&r, dirs->items[i]);
     }
     finish(&r, ret);
-    return NULL;
 }
 
 /* ---- explicit paths ------------------------------------------------------------------------- */

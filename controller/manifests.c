@@ -10,16 +10,31 @@
 
 enum { FINDINGS_MAX = 16 << 20 };
 
-static void note_unreadable(struct controller *c, const struct err *e)
+/* What can't be read, told once until it changes. */
+static void note_unknown(struct controller *c, char *unknown_take)
 {
-    if (c->manifests_error && strcmp(c->manifests_error, err_message(e)) == 0)
-        return;
-    free(c->manifests_error);
-    c->manifests_error = xstrdup(err_message(e));
-    journal_add(c->journal, NULL, JOURNAL_WARNING, "ManifestsUnreadable",
-                xasprintf("%s; what they say is unknown, nothing is changed or removed for it, "
-                          "looking again",
-                          err_message(e)));
+    AUTO_FREE char *before = c->manifests_error;
+    c->manifests_error = unknown_take;
+    if (unknown_take && (!before || strcmp(before, unknown_take) != 0))
+        journal_add(c->journal, NULL, JOURNAL_WARNING, "ManifestsUnreadable",
+                    xasprintf("%s; what that says is unknown, nothing is changed or removed for "
+                              "it, looking again",
+                              unknown_take));
+    else if (before && !unknown_take)
+        journal_add(c->journal, NULL, JOURNAL_NORMAL, "ManifestsReadable",
+                    xstrdup("the manifests can be read again"));
+}
+
+/* No bottle is taken to be gone before each source has been there once. */
+static void note_sources(struct controller *c, const struct file_listing *files)
+{
+    c->manifests_known = true;
+    for (size_t i = 0; i < files->sources_len; i++) {
+        const struct file_source *s = &files->sources[i];
+        if (!s->error && !str_list_has(&c->sources_seen, s->dir))
+            str_list_add(&c->sources_seen, s->dir);
+        c->manifests_known = c->manifests_known && str_list_has(&c->sources_seen, s->dir);
+    }
 }
 
 /* Findings that belong to no bottle: nobody knows which one the file holds. */
@@ -27,7 +42,7 @@ static void tell_files(struct controller *c, const struct manifest_set *set)
 {
     for (size_t i = 0; i < set->files_len; i++) {
         const struct diag_list *l = &set->files[i].diags;
-        if (!l->len)
+        if (!l->len || set->files[i].tree)
             continue;
         struct str text;
         str_init(&text, FINDINGS_MAX);
@@ -67,34 +82,46 @@ static void note_findings(struct controller *c, const struct manifest_set *set)
     free(now);
 }
 
-void manifests_load(struct controller *c)
+static void keep_sources(struct controller *c, const struct manifest_set *set)
 {
-    struct file_listing files = {0};
-    AUTO_ERR e = files_list(c->opt.manifests, &files);
-    if (e) {
-        note_unreadable(c, e);
-        file_listing_done(&files);
-        report_changed(c);
+    struct lastgood *g = &c->lastgood;
+    AUTO(str_list_done) struct str_list dropped = {0};
+    for (size_t i = 0; i < g->taken.len; i++)
+        journal_add(c->journal, NULL, JOURNAL_NORMAL, "CutFileTaken",
+                    xasprintf("%s has stayed a beginning of what it said before: taken as an edit",
+                              g->taken.items[i]));
+    lastgood_prune(g, &c->catalog, set, &dropped);
+    if (c->opt.mode == MODE_PLAN)
         return;
+    for (size_t i = 0; i < dropped.len; i++) {
+        struct err *e = state_drop_source(c->state, dropped.items[i]);
+        err_ignore(e, "it is only a guard, and is dropped by the next start");
     }
-    if (c->manifests_error)
-        journal_add(c->journal, NULL, JOURNAL_NORMAL, "ManifestsReadable",
-                    xstrdup("the manifests can be read again"));
-    free(c->manifests_error);
-    c->manifests_error = NULL;
-    struct manifest_input *inputs = NULL;
-    file_listing_inputs(&files, &inputs);
-    struct manifest_rules rules = rules_of_manifests(c->rules);
-    struct manifest_set *set = manifest_load_under(inputs, files.len, &rules);
-    note_findings(c, set);
-    catalog_update(&c->catalog, set);
-    c->doubtful_files = false;
-    for (size_t i = 0; i < set->files_len; i++)
-        c->doubtful_files = c->doubtful_files || !set->files[i].usable;
-    manifest_set_free(set);
-    free(inputs);
-    file_listing_done(&files);
-    c->manifests_known = true;
+    for (size_t i = 0; i < g->len; i++) {
+        struct lastgood_file *f = &g->files[i];
+        AUTO_ERR e =
+            f->stored ? NULL : state_store_source(c->state, f->path, (struct sv){f->bytes, f->n});
+        f->stored = !e;
+        if (e)
+            log_at(LOG_WARN, "keeping what '%s' says: %s, trying again", f->path, err_message(e));
+    }
+}
+
+/* What else has the name of a bottle, told once until it changes. */
+static void tell_also(struct controller *c, const struct manifest_set *set)
+{
+    for (size_t i = 0; i < set->bottles_len; i++) {
+        const struct manifest_bottle *m = &set->bottles[i];
+        const struct catalog_entry *e = catalog_find(&c->catalog, m->name);
+        if (m->also && (!e || !e->also || strcmp(e->also, m->also) != 0))
+            journal_add(c->journal, m->name, JOURNAL_NORMAL, "AlsoDefined",
+                        xasprintf("%s:%u has priority; what %s says about it isn't used", m->file,
+                                  m->pos.line, m->also));
+    }
+}
+
+static void wake_workers(struct controller *c)
+{
     for (size_t i = 0; i < c->catalog.len; i++) {
         const struct catalog_entry *entry = c->catalog.entries[i];
         struct worker *w = worker_obtain(c, entry->name);
@@ -103,6 +130,32 @@ void manifests_load(struct controller *c)
         worker_poke(w);
     }
     controller_dispatch(c);
+}
+
+void manifests_load(struct controller *c)
+{
+    struct file_listing files = {0};
+    files_list(c->opt.manifests, &files);
+    if (c->watch)
+        watch_listed(c->watch, file_listing_digest(&files));
+    note_unknown(c, file_listing_unknown(&files));
+    note_sources(c, &files);
+    struct manifest_input *inputs = NULL;
+    file_listing_inputs(&files, &inputs);
+    struct manifest_rules rules = rules_of_manifests(c->rules);
+    struct manifest_set *set = lastgood_load(&c->lastgood, inputs, files.len, &rules, now_ns(c));
+    note_findings(c, set);
+    tell_also(c, set);
+    catalog_update(&c->catalog, set);
+    keep_sources(c, set);
+    c->doubtful_files = false;
+    for (size_t i = 0; i < set->files_len; i++)
+        c->doubtful_files = c->doubtful_files || !set->files[i].usable;
+    manifest_set_free(set);
+    free(inputs);
+    file_listing_done(&files);
+    wake_workers(c);
+    report_changed(c);
 }
 
 void manifests_keep(struct controller *c, struct catalog_entry *e)
@@ -159,8 +212,15 @@ static void seed_one(struct controller *c, const char *name, char *record)
     manifest_set_free(set);
 }
 
+static void seed_source(void *ctx, const char *path, struct sv bytes)
+{
+    struct controller *c = ctx;
+    lastgood_seed(&c->lastgood, path, bytes);
+}
+
 struct err *manifests_seed(struct controller *c)
 {
+    TRY(state_load_sources(c->state, seed_source, c));
     struct str_list names = {0};
     struct err *e = state_list(c->state, &names);
     for (size_t i = 0; !e && i < names.len; i++) {

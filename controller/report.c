@@ -31,8 +31,8 @@ static json_t *metadata(const struct worker *w, const struct catalog_entry *e)
 {
     json_t *source = json_null();
     if (e && e->file)
-        source = XNN(
-            json_pack("{s:s, s:i, s:n}", "file", e->file, "line", (int)e->pos.line, "revision"));
+        source = XNN(json_pack("{s:s, s:i, s:s?}", "file", e->file, "line", (int)e->pos.line,
+                               "revision", e->revision));
     return XNN(json_pack("{s:s, s:s?, s:I, s:o, s:o}", "name", w->name, "uid",
                          w->have_identity ? w->identity.uid : NULL, "generation",
                          (json_int_t)(e ? e->generation : 0), "labels", labels(e), "source",
@@ -52,6 +52,14 @@ json_t *report_bottle(const struct worker *w)
                          "metadata", metadata(w, in.entry), "status", status));
 }
 
+static json_t *source_counters(const struct watch_counters *n)
+{
+    return XNN(json_pack("{s:I, s:I, s:I, s:I, s:I}", "listings", (json_int_t)n->listings, "hints",
+                         (json_int_t)n->hints, "overflows", (json_int_t)n->overflows, "relists",
+                         (json_int_t)n->relists, "missedEventsFoundByRelist",
+                         (json_int_t)n->missed));
+}
+
 json_t *report_bottles(const struct controller *c)
 {
     json_t *items = XNN(json_array());
@@ -63,6 +71,8 @@ json_t *report_bottles(const struct controller *c)
         c->watch ? watch_problem(c->watch) : NULL, "policyProblem", rules_problem(c->rules),
         "mutatingRequests", (json_int_t)(c->engine ? engine_mutations(c->engine) : 0), "lastEvent",
         (json_int_t)journal_last(c->journal)));
+    if (c->watch)
+        json_object_set_new(health, "source", source_counters(watch_counters(c->watch)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
                          "items", items, "controller", health));
 }

@@ -95,7 +95,7 @@ static void judge_anew(struct controller *c)
         c->workers[i]->not_before_ns = 0;
         worker_poke(c->workers[i]);
     }
-    if (c->manifests_known)
+    if (c->manifests_known || c->manifests_error)
         manifests_load(c);
     controller_dispatch(c);
 }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VERSION_LINK "..data" /* of a projected volume */
+
 /* A directory that was read: who it is, and how it looked before. */
 struct seen_dir {
     char *rel; /* "." for the root */
@@ -32,6 +34,7 @@ struct walk {
     int rootfd;
     const struct tree_ops *ops;
     void *ctx;
+    char *revision; /* at the start */
     size_t entries;
     struct seen_dir *dirs;
     size_t dirs_len;
@@ -52,6 +55,7 @@ static void walk_done(struct walk *w)
     free(w->dirs);
     free(w->files);
     free(w->links);
+    free(w->revision);
     if (w->rootfd >= 0)
         (void)close(w->rootfd);
 }
@@ -156,6 +160,22 @@ static struct err *cant_read(struct walk *w, const char *rel, int errnum)
     return err_new(ERR_UNAVAILABLE, "directory '%s' can't be read: %s", path, err_errno(errnum));
 }
 
+/* Of a directory below the root; the root's own faults end the walk. */
+static struct err *leave_out(struct walk *w, const char *rel, const char *why)
+{
+    if (!w->ops->unknown)
+        return NULL;
+    AUTO_FREE char *path = path_of(w, rel);
+    return w->ops->unknown(w->ctx, path, why);
+}
+
+static struct err *cant_read_dir(struct walk *w, const char *rel, int errnum)
+{
+    if (strcmp(rel, ".") == 0)
+        return cant_read(w, rel, errnum);
+    return leave_out(w, rel, err_errno(errnum));
+}
+
 /* ---- entries -------------------------------------------------------------------------------- */
 
 static struct err *take_file(struct walk *w, struct tree_file *f, const char *rel)
@@ -175,14 +195,14 @@ static struct err *take_subdir(struct walk *w, int dirfd, const char *name, cons
     if (depth > TREE_MAX_DEPTH) {
         char why[96];
         (void)snprintf(why, sizeof(why), "not read: more than %d directories deep", TREE_MAX_DEPTH);
-        return refuse(w, rel, why);
+        return leave_out(w, rel, why);
     }
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     /* Gone, or something else, since it was listed: the change is a hint to walk again. */
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
         return NULL;
     if (fd < 0)
-        return cant_read(w, rel, errno);
+        return cant_read_dir(w, rel, errno);
     return read_dir(w, fd, rel, depth);
 }
 
@@ -192,7 +212,7 @@ static struct err *take_entry(struct walk *w, int dirfd, const char *dir_rel, co
     struct tree_file f = {.dirfd = dirfd, .name = name};
     AUTO_FREE char *rel = rel_join(dir_rel, name);
     if (fstatat(dirfd, name, &f.st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? NULL : cant_read(w, rel, errno);
+        return errno == ENOENT ? NULL : cant_read_dir(w, dir_rel, errno);
     if (S_ISDIR(f.st.st_mode))
         return take_subdir(w, dirfd, name, rel, depth + 1);
     if (S_ISLNK(f.st.st_mode)) {
@@ -212,24 +232,22 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static struct err *list_names(struct walk *w, DIR *d, const char *rel, struct str_list *ret)
+/* An errno of the directory, or 0; over the limit, ret->len says so. */
+static int list_names(DIR *d, size_t max, struct str_list *ret)
 {
     for (;;) {
         errno = 0;
         const struct dirent *e = readdir(d);
         if (!e && errno)
-            return cant_read(w, rel, errno);
-        if (!e)
+            return errno;
+        if (!e || ret->len > max)
             break;
-        if (e->d_name[0] == '.')
-            continue;
-        if (++w->entries > TREE_MAX_ENTRIES)
-            return err_new(ERR_INVALID, "more than %d files below '%s'", TREE_MAX_ENTRIES, w->root);
-        str_list_add(ret, e->d_name);
+        if (e->d_name[0] != '.')
+            str_list_add(ret, e->d_name);
     }
     if (ret->len)
         qsort(ret->items, ret->len, sizeof(*ret->items), by_name);
-    return NULL;
+    return 0;
 }
 
 static void dir_freep(DIR **d)
@@ -243,7 +261,7 @@ static struct err *read_dir(struct walk *w, int fd_take, const char *rel, unsign
     AUTO_CLOSE fd = fd_take;
     struct stat st;
     if (fstat(fd, &st) < 0)
-        return cant_read(w, rel, errno);
+        return cant_read_dir(w, rel, errno);
     if (dir_seen(w, &st))
         return NULL;
     if (w->dirs_len == TREE_MAX_DIRS)
@@ -257,10 +275,15 @@ static struct err *read_dir(struct walk *w, int fd_take, const char *rel, unsign
 
     int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again < 0)
-        return cant_read(w, rel, errno);
+        return cant_read_dir(w, rel, errno);
     AUTO(dir_freep) DIR *d = XNN(fdopendir(again));
     AUTO(str_list_done) struct str_list names = {0};
-    TRY(list_names(w, d, rel, &names));
+    int errnum = list_names(d, TREE_MAX_ENTRIES - w->entries, &names);
+    if (errnum)
+        return cant_read_dir(w, rel, errnum);
+    w->entries += names.len;
+    if (w->entries > TREE_MAX_ENTRIES)
+        return err_new(ERR_INVALID, "more than %d files below '%s'", TREE_MAX_ENTRIES, w->root);
     for (size_t i = 0; i < names.len; i++)
         TRY(take_entry(w, fd, rel, names.items[i], depth));
     return NULL;
@@ -335,17 +358,47 @@ static bool same_stamp(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* The last name of what a symlink points to; NULL when it is none. */
+static char *target_name(int dirfd, const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(dirfd, path, target, sizeof(target) - 1);
+    while (n > 0 && target[n - 1] == '/')
+        n--;
+    if (n <= 0)
+        return NULL;
+    target[n] = '\0';
+    const char *slash = strrchr(target, '/');
+    return xstrdup(slash ? slash + 1 : target);
+}
+
+static char *read_revision(const struct walk *w)
+{
+    AUTO_FREE char *root = path_of(w, ".");
+    char *revision = target_name(w->rootfd, VERSION_LINK);
+    return revision ? revision : target_name(AT_FDCWD, root);
+}
+
 /* A directory that is removed while it is read looks empty: only comparing afterwards can tell. */
-static struct err *check_unmoved(const struct walk *w)
+static struct err *check_unmoved(struct walk *w)
 {
     struct stat st;
     assert(w->dirs_len > 0); /* the root is the first that is read */
     const struct stat *root = &w->dirs[0].st;
     if (stat(w->root, &st) < 0 || st.st_dev != root->st_dev || st.st_ino != root->st_ino)
         return err_new(ERR_UNAVAILABLE, "directory '%s' was replaced while it was read", w->root);
+    /* Its directory's own stamp is too coarse to tell every swap. */
+    AUTO_FREE char *revision = read_revision(w);
+    if (!revision != !w->revision || (revision && strcmp(revision, w->revision) != 0))
+        return err_new(ERR_UNAVAILABLE, "directory '%s' was swapped while it was read", w->root);
+    if (w->ops->revision)
+        TRY(w->ops->revision(w->ctx, w->revision));
+    /* There is nothing to be seen of a volume that was swapped there and back, but of its stamp. */
+    bool volume = fstatat(w->rootfd, VERSION_LINK, &st, AT_SYMLINK_NOFOLLOW) == 0;
     for (size_t i = 0; i < w->dirs_len; i++)
         if (fstatat(w->rootfd, w->dirs[i].rel, &st, 0) < 0 || !same_stamp(&st, &w->dirs[i].st))
-            return err_new(ERR_CONFLICT, "directory '%s' changed while it was read", w->root);
+            return err_new(volume ? ERR_UNAVAILABLE : ERR_CONFLICT,
+                           "directory '%s' changed while it was read", w->root);
     return NULL;
 }
 
@@ -360,6 +413,7 @@ struct err *tree_walk(const char *root, const struct tree_ops *ops, void *ctx)
     int fd = fcntl(w.rootfd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
         return cant_read(&w, ".", errno);
+    w.revision = read_revision(&w);
     TRY(read_dir(&w, fd, ".", 0));
     TRY(take_links(&w));
     return check_unmoved(&w);

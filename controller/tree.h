@@ -37,13 +37,20 @@ struct tree_ops {
     struct err *(*dir)(void *ctx, int fd, const char *path);
     struct err *(*file)(void *ctx, const struct tree_file *f);
     /* What should have been read and can't be: a manifest's name that is not a file, a symlink that
-     * leaves the root or ends nowhere, a directory that is too deep. */
+     * leaves the root or ends nowhere. */
     struct err *(*refused)(void *ctx, const char *path, const char *why);
+    /* A directory below the root that can't be read or is too deep: what is in it is unknown, the
+     * rest is walked. */
+    struct err *(*unknown)(void *ctx, const char *path, const char *why);
+    /* At the end, what the root says that its version is, when it is swapped as a whole: the last
+     * name of what the root, as a symlink, or `..data` in it, points to. Else NULL. */
+    struct err *(*revision)(void *ctx, const char *revision);
 };
 
-/* UNAVAILABLE when the root or a directory below it is missing or can't be read, or when the root
- * was replaced during the walk: what it holds is then unknown. CONFLICT when directories changed
- * during the walk, so that what was seen may be a mixture: walk again. INVALID over the limits. */
+/* UNAVAILABLE when the root is missing or can't be read, or when it or its `..data` was replaced
+ * during the walk: what it holds is then unknown. CONFLICT when directories changed
+ * during the walk, so that what was seen may be a mixture: walk again (with a `..data` that is
+ * UNAVAILABLE too). INVALID over the limits. */
 struct err *tree_walk(const char *root, const struct tree_ops *ops, void *ctx) ERR_NODISCARD;
 
 /* Opens `rel` below the directory `rootfd`, following symlinks, as an O_PATH descriptor. -1 with

@@ -49,7 +49,11 @@ struct watch {
     bool stale;             /* the set of directories may have changed */
     uint64_t first_hint_us; /* 0: none since the last call */
     uint64_t due_us;        /* when the hints since then have settled */
-    uint64_t hints;
+    struct watch_counters count;
+    uint64_t digest;
+    bool listed;           /* there is a digest */
+    bool by_relist;        /* the call that is going on comes from the relist */
+    uint64_t hints_before; /* it */
     char *problem;
     sd_event *loop;
     sd_event_source *io;
@@ -109,6 +113,12 @@ static struct err *watch_dir(void *ctx, int fd, const char *path)
         s->tree = true;
     else
         set_problem(w, path, watch_errno(errno));
+    return NULL;
+}
+
+static struct err *cant_watch(void *ctx, const char *path, const char *why)
+{
+    set_problem(ctx, path, why);
     return NULL;
 }
 
@@ -201,7 +211,7 @@ static void drop_unseen(struct watch *w)
 
 static void rewatch(struct watch *w)
 {
-    static const struct tree_ops ops = {.dir = watch_dir};
+    static const struct tree_ops ops = {.dir = watch_dir, .unknown = cant_watch};
     w->stale = false;
     free(w->problem);
     w->problem = NULL;
@@ -232,7 +242,7 @@ static void hint(struct watch *w, bool weak)
 {
     uint64_t now = now_us(w);
     bool pending = w->first_hint_us != 0;
-    w->hints++;
+    w->count.hints++;
     if (!pending)
         w->first_hint_us = now;
     if (pending && weak)
@@ -268,18 +278,9 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *ctx)
     (void)source;
     (void)usec;
     struct watch *w = ctx;
+    w->by_relist = false;
     if (w->stale)
         rewatch(w);
-    look_again(w);
-    return 0;
-}
-
-static int on_relist(sd_event_source *source, uint64_t usec, void *ctx)
-{
-    (void)source;
-    (void)usec;
-    struct watch *w = ctx;
-    rewatch(w);
     look_again(w);
     return 0;
 }
@@ -289,6 +290,7 @@ static int on_relist(sd_event_source *source, uint64_t usec, void *ctx)
 static void on_event(struct watch *w, const struct inotify_event *e)
 {
     if (e->mask & IN_Q_OVERFLOW) {
+        w->count.overflows++;
         watch_poke(w);
         return;
     }
@@ -312,17 +314,14 @@ static void on_event(struct watch *w, const struct inotify_event *e)
     hint(w, (e->mask & IN_CREATE) && !(e->mask & IN_ISDIR));
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *ctx)
+static void drain(struct watch *w)
 {
-    (void)source;
-    (void)revents;
-    struct watch *w = ctx;
     union {
         struct inotify_event align;
         char bytes[16 * 1024];
     } buf;
     for (int i = 0; i < READS_PER_TURN; i++) {
-        ssize_t n = read(fd, buf.bytes, sizeof(buf.bytes));
+        ssize_t n = read(w->fd, buf.bytes, sizeof(buf.bytes));
         if (n <= 0)
             break;
         for (size_t at = 0; at + sizeof(struct inotify_event) <= (size_t)n;) {
@@ -333,7 +332,43 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
             at += sizeof(head) + head.len;
         }
     }
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *ctx)
+{
+    (void)source;
+    (void)fd;
+    (void)revents;
+    drain(ctx);
     return 0;
+}
+
+/* Hints that wait to be read are read first: what they tell of isn't missed. */
+static int on_relist(sd_event_source *source, uint64_t usec, void *ctx)
+{
+    (void)source;
+    (void)usec;
+    struct watch *w = ctx;
+    drain(w);
+    w->count.relists++;
+    w->by_relist = w->first_hint_us == 0;
+    w->hints_before = w->count.hints;
+    rewatch(w);
+    look_again(w);
+    return 0;
+}
+
+void watch_listed(struct watch *w, uint64_t digest)
+{
+    bool other = w->listed && digest != w->digest;
+    w->count.listings++;
+    w->digest = digest;
+    w->listed = true;
+    if (w->by_relist && other) {
+        drain(w); /* a change while it was listed */
+        w->count.missed += w->count.hints == w->hints_before;
+    }
+    w->by_relist = false;
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -433,7 +468,7 @@ const char *watch_problem(const struct watch *w)
     return w->problem;
 }
 
-uint64_t watch_hints(const struct watch *w)
+const struct watch_counters *watch_counters(const struct watch *w)
 {
-    return w->hints;
+    return &w->count;
 }

@@ -45,39 +45,63 @@ void watch_poke(struct watch *w);
 /* Why some change might only be seen by the relist (a missing directory, no inotify watches left);
  * NULL when all is watched. Borrowed until the next call of watch_fn. */
 const char *watch_problem(const struct watch *w);
-/* Hints that inotify gave so far, for tests and metrics. */
-uint64_t watch_hints(const struct watch *w);
+/* What happened so far. */
+struct watch_counters {
+    uint64_t listings;  /* what watch_listed() was told of */
+    uint64_t hints;     /* of inotify, and pokes */
+    uint64_t overflows; /* of inotify's queue */
+    uint64_t relists;   /* because no hint had come for a while */
+    uint64_t missed;    /* of these, that found something changed */
+};
+const struct watch_counters *watch_counters(const struct watch *w);
+/* For the callee, after it has listed: a number that is another when the listing is. */
+void watch_listed(struct watch *w, uint64_t digest);
 
 enum {
-    FILES_MAX = 4096,
-    FILES_MAX_BYTES = 64 * 1024 * 1024, /* of all files together */
+    FILES_MAX = 4096,                   /* of all sources together; one that goes beyond it */
+    FILES_MAX_BYTES = 64 * 1024 * 1024, /* is unknown */
 };
 
 /* The files of the directories and their subdirectories (at most 8 deep): *.yaml, *.yml, *.json;
  * not hidden ones, not editors' leavings (*~, #*#, *.swp, 4913). Symlinks are followed when they
  * end inside the root, and never list a file twice; the root may be a symlink. Each file is read
  * whole up to MANIFEST_MAX_BYTES + 1, never blocking on a FIFO, and again when it changed
- * meanwhile. Sorted by path: the root as given, "/", and the rest; bytes that are no printable
- * UTF-8 are shown as \xNN. What should be a manifest and can't be read is an entry with `error`.
- * UNAVAILABLE when a directory is missing or unreadable, INVALID over the limits: the whole listing
- * is then *unknown*, nothing is listed. */
+ * meanwhile. By source, then sorted by path: the root as given, "/", and the rest; bytes that are
+ * no printable UTF-8 are shown as \xNN. What should be a manifest and can't be read is an entry
+ * with `error`; so is a directory of which nobody knows what is in it, with `tree`: a root or a
+ * subdirectory that is missing, unreadable, over the limits, or that is swapped all the time. */
 struct read_file {
     char *path;
     char *bytes; /* NULL when `error` is set; NUL-terminated for convenience */
     size_t n;
     char *error;
+    bool tree;
+    bool directory; /* no file, though its name is a manifest's; what is below it is listed */
+    unsigned source;
+};
+/* One of the directories that were to be listed; the first has the most priority. */
+struct file_source {
+    char *dir;
+    char *revision; /* of a directory that is swapped as a whole (tree.h); NULL: it isn't */
+    char *error;    /* why nothing of it is known; NULL: it was listed */
 };
 struct file_listing {
     struct read_file *files;
     size_t len;
+    struct file_source *sources;
+    size_t sources_len;
 };
-struct err *files_list(const struct str_list *dirs, struct file_listing *ret) ERR_NODISCARD;
+void files_list(const struct str_list *dirs, struct file_listing *ret);
 /* Explicit files or directories, for `validate` and `render`: a file is taken whatever its ending,
  * through any symlink, and may be a pipe. One that can't be read is an entry with `error`. */
 struct err *files_read(const struct str_list *paths, struct file_listing *ret) ERR_NODISCARD;
 /* A zeroed listing is fine. */
 void file_listing_done(struct file_listing *l);
-/* Views for manifest_load(); free(*ret) only. */
+/* Views for manifest_load(), one for each file; free(*ret) only. */
 void file_listing_inputs(const struct file_listing *l, struct manifest_input **ret);
+/* What is unknown and why, in one line; NULL: nothing. The caller frees it. */
+char *file_listing_unknown(const struct file_listing *l);
+/* Equal for listings that say the same. */
+uint64_t file_listing_digest(const struct file_listing *l);
 
 #endif

@@ -25,8 +25,10 @@ static void look(void *ctx)
     struct file_listing l = {0};
     struct str s;
     w->calls++;
-    AUTO_ERR e = files_list(&w->dirs, &l);
-    w->unknown = e != NULL;
+    files_list(&w->dirs, &l);
+    watch_listed(w->watch, file_listing_digest(&l));
+    AUTO_FREE char *unknown = file_listing_unknown(&l);
+    w->unknown = unknown != NULL;
     str_init(&s, 1 << 16);
     for (size_t i = 0; i < l.len; i++) {
         const char *name = l.files[i].path + strlen(w->scratch) + 1;
@@ -219,11 +221,11 @@ static void test_missing_directory_appears(void **state)
     assert_true(w->unknown);
     assert_non_null(strstr(watch_problem(w->watch), "a/b/m' can't be read: No such file"));
     /* Costs nothing meanwhile. */
-    uint64_t hints = watch_hints(w->watch);
+    uint64_t hints = watch_counters(w->watch)->hints;
     put(&w->scratch, "unrelated", "x");
     drain(w);
     assert_int_equal(w->calls, 1);
-    assert_int_equal(watch_hints(w->watch), hints);
+    assert_int_equal(watch_counters(w->watch)->hints, hints);
 
     make_dir(&w->scratch, "a");
     drain(w);
@@ -364,6 +366,8 @@ static void test_overflow(void **state)
     expect(w, "m/s/a.yaml=1 ");
     put(&w->scratch, "m/s/a.yaml", "2");
     expect(w, "m/s/a.yaml=2 ");
+    assert_true(watch_counters(w->watch)->overflows >= 1);
+    assert_int_equal(watch_counters(w->watch)->missed, 0);
 }
 
 static bool two_calls(void *ctx)
@@ -377,9 +381,11 @@ static void test_relist_without_a_hint(void **state)
     struct world *w = *state;
     make_dir(&w->scratch, "m");
     start(w, "m", &(struct watch_times){.relist_ms = 100});
-    uint64_t hints = watch_hints(w->watch);
+    uint64_t hints = watch_counters(w->watch)->hints;
     assert_true(turn_until(w->loop, two_calls, w));
-    assert_int_equal(watch_hints(w->watch), hints);
+    assert_int_equal(watch_counters(w->watch)->hints, hints);
+    assert_true(watch_counters(w->watch)->relists >= 1);
+    assert_int_equal(watch_counters(w->watch)->missed, 0);
 }
 
 /* ---- settling ------------------------------------------------------------------------------- */

@@ -4,8 +4,10 @@
  * temp + fsync + rename. It holds only what can't be derived: who this installation is, its hash
  * key, and per bottle its uid, its two CAs and its last good manifest.
  *
- *   lock  installation  hash.key
- * bottles/<name>/{uid,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,quarantine}
+ *   lock  installation  hash.key  roots.json  forgotten.json
+ *   sources/<hash of a path>
+ * bottles/<name>/{uid,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,
+ *                   quarantine,applied,history,suspend}
  *
  * A record is made under another name and renamed into place whole, and renamed away before it is
  * wiped: after any crash it is all there or not there, and what is left over is wiped by the next
@@ -28,6 +30,7 @@ enum {
     STATE_CA_DAYS = 3650,
     STATE_MANIFEST_MAX = 4 * 1024 * 1024,
     STATE_QUARANTINE_MAX = 4096,
+    STATE_FILE_MAX = 1024 * 1024,
 };
 
 struct state;
@@ -66,8 +69,15 @@ struct err *state_load_manifest(struct state *s, const char *name, char **ret, s
 /* NOT_FOUND when the bottle has no record (state_bottle() first). Writes nothing when the text is
  * the stored one. */
 struct err *state_store_manifest(struct state *s, const char *name, struct sv text) ERR_NODISCARD;
-/* Why the bottle's agent may not run, NULL when nothing says so. A later reader sees the whole text
- * or none of it. */
+/* A text of its own file in the bottle's record; NULL when it is empty, or the file or the record
+ * is not there. INVALID when it is larger than `max` or holds NUL bytes. A later reader sees a
+ * whole text. */
+struct err *state_load_note(struct state *s, const char *name, const char *note, size_t max,
+                            char **ret) ERR_NODISCARD;
+/* NULL: no text. NOT_FOUND when the bottle has no record (state_bottle() first). */
+struct err *state_store_note(struct state *s, const char *name, const char *note, const char *text)
+    ERR_NODISCARD;
+/* Why the bottle's agent may not run, NULL when nothing says so. */
 struct err *state_load_quarantine(struct state *s, const char *name, char **ret) ERR_NODISCARD;
 /* NULL: it may run. */
 struct err *state_store_quarantine(struct state *s, const char *name, const char *text)
@@ -83,5 +93,15 @@ struct err *state_drop_source(struct state *s, const char *path) ERR_NODISCARD;
 struct err *state_list(struct state *s, struct str_list *ret) ERR_NODISCARD;
 /* Overwrites the keys and removes a bottle's record. Fine when there is none. */
 struct err *state_remove(struct state *s, const char *name) ERR_NODISCARD;
+/* Small texts of the installation as a whole. */
+enum state_file {
+    STATE_FILE_ROOTS,     /* which directories the manifests came from, see roots.h */
+    STATE_FILE_FORGOTTEN, /* orphans that nobody wants to hear of any more */
+};
+/* *ret NULL: there is none. */
+struct err *state_load_file(const struct state *s, enum state_file n, char **ret) ERR_NODISCARD;
+/* An empty text: none from now on. */
+struct err *state_store_file(const struct state *s, enum state_file n, struct sv text)
+    ERR_NODISCARD;
 
 #endif

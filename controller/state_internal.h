@@ -37,6 +37,8 @@ struct err *state_check_label(const char *what, const char *name);
 bool state_is_uuid(const char *s);
 struct err *state_new_uid(char **ret);
 void state_chomp(char *s, size_t n);
+/* state_record.c: NOT_FOUND when there is no record. */
+struct err *state_open_record(const struct state *s, const char *name, int *ret_fd) ERR_NODISCARD;
 struct err *state_damaged(const struct sdir *d, const char *name, const char *why);
 
 #endif

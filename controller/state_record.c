@@ -81,8 +81,7 @@ static struct err *load_ca(const struct sdir *d, const char *role, char **ret_ce
     return NULL;
 }
 
-/* NOT_FOUND when there is no record. */
-static struct err *open_record(const struct state *s, const char *name, int *ret_fd)
+struct err *state_open_record(const struct state *s, const char *name, int *ret_fd)
 {
     struct sdir b = state_records(s);
     TRY(state_check_label("bottle", name));
@@ -180,7 +179,7 @@ struct err *state_bottle(struct state *s, const char *name, const char *uid_hint
     AUTO_CLOSE fd = -1;
     if (s->peek && s->bottles_fd < 0)
         return imagine_record(uid_hint, ret);
-    struct err *e = open_record(s, name, &fd);
+    struct err *e = state_open_record(s, name, &fd);
     if (e && s->peek && err_kind(e) == ERR_NOT_FOUND) {
         err_ignore(e, "a plan needs no record");
         return imagine_record(uid_hint, ret);
@@ -188,7 +187,7 @@ struct err *state_bottle(struct state *s, const char *name, const char *uid_hint
     if (e && err_kind(e) == ERR_NOT_FOUND) {
         err_ignore(e, "made now");
         TRY_CTX(mint_record(s, name, uid_hint), "recording bottle '%s'", name);
-        e = open_record(s, name, &fd);
+        e = state_open_record(s, name, &fd);
     }
     TRY(e);
     AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
@@ -200,7 +199,7 @@ struct err *state_bottle(struct state *s, const char *name, const char *uid_hint
 struct err *state_load_manifest(struct state *s, const char *name, char **ret, size_t *ret_n)
 {
     AUTO_CLOSE fd = -1;
-    TRY(open_record(s, name, &fd));
+    TRY(state_open_record(s, name, &fd));
     AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
     struct sdir d = {fd, where};
     AUTO_FREE char *text = NULL;
@@ -224,7 +223,7 @@ static bool is_stored(const struct sdir *d, struct sv text)
 struct err *state_store_manifest(struct state *s, const char *name, struct sv text)
 {
     AUTO_CLOSE fd = -1;
-    TRY(open_record(s, name, &fd));
+    TRY(state_open_record(s, name, &fd));
     AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
     struct sdir d = {fd, where};
     if (text.n == 0 || text.n > STATE_MANIFEST_MAX)
@@ -233,40 +232,52 @@ struct err *state_store_manifest(struct state *s, const char *name, struct sv te
     return is_stored(&d, text) ? NULL : sdir_write(&d, "manifest.yaml", text);
 }
 
-/* ---- quarantine ----------------------------------------------------------------------------- */
+/* ---- notes ---------------------------------------------------------------------------------- */
 
-struct err *state_load_quarantine(struct state *s, const char *name, char **ret)
+struct err *state_load_note(struct state *s, const char *name, const char *note, size_t max,
+                            char **ret)
 {
     *ret = NULL;
     if (s->peek && s->bottles_fd < 0)
         return NULL;
     AUTO_CLOSE fd = -1;
-    struct err *e = open_record(s, name, &fd);
+    struct err *e = state_open_record(s, name, &fd);
     AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
     AUTO_FREE char *text = NULL;
     size_t n = 0;
+    struct sdir d = {fd, where};
     if (!e)
-        e = sdir_read(&(struct sdir){fd, where}, "quarantine", STATE_QUARANTINE_MAX, &text, &n);
+        e = sdir_read(&d, note, max, &text, &n);
     if (e && err_kind(e) == ERR_NOT_FOUND) {
         err_ignore(e, "nothing was ever said");
         return NULL;
     }
     TRY(e);
+    if (strlen(text) != n)
+        return state_damaged(&d, note, "it holds NUL bytes");
     if (n)
         *ret = TAKE_PTR(text);
     return NULL;
 }
 
-/* An empty file says that it may run: nothing has to be removed for good in one step. */
-struct err *state_store_quarantine(struct state *s, const char *name, const char *text)
+/* An empty file says nothing: no note has to be removed for good in one step. */
+struct err *state_store_note(struct state *s, const char *name, const char *note, const char *text)
 {
     AUTO_CLOSE fd = -1;
-    TRY(open_record(s, name, &fd));
+    TRY(state_open_record(s, name, &fd));
     AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    struct sv bytes = sv_of(text ? text : "");
-    if (bytes.n > STATE_QUARANTINE_MAX)
-        bytes.n = STATE_QUARANTINE_MAX;
-    return sdir_write(&(struct sdir){fd, where}, "quarantine", bytes);
+    return sdir_write(&(struct sdir){fd, where}, note, sv_of(text ? text : ""));
+}
+
+struct err *state_load_quarantine(struct state *s, const char *name, char **ret)
+{
+    return state_load_note(s, name, "quarantine", STATE_QUARANTINE_MAX, ret);
+}
+
+struct err *state_store_quarantine(struct state *s, const char *name, const char *text)
+{
+    AUTO_FREE char *cut = text ? xmemdup0(text, strnlen(text, STATE_QUARANTINE_MAX)) : NULL;
+    return state_store_note(s, name, "quarantine", cut);
 }
 
 /* ---- all records ---------------------------------------------------------------------------- */

@@ -417,6 +417,33 @@ static void test_manifest(void **state)
     state_close(s);
 }
 
+static void test_notes(void **state)
+{
+    struct bottle_state b = {0};
+    struct state *s = open_state(state, "st");
+    char *text = NULL;
+    assert_ok(state_load_note(s, "a", "applied", 8, &text));
+    assert_null(text);
+    assert_err(state_store_note(s, "a", "applied", "x"), ERR_NOT_FOUND, "bottles/a'");
+    assert_ok(state_bottle(s, "a", NULL, &b));
+    bottle_state_done(&b);
+    assert_ok(state_load_note(s, "a", "applied", 8, &text));
+    assert_null(text);
+    assert_ok(state_store_note(s, "a", "applied", "12345678"));
+    assert_mode(state, "st/bottles/a/applied", 0600);
+    assert_ok(state_load_note(s, "a", "applied", 8, &text));
+    assert_string_equal(text, "12345678");
+    free(text);
+    text = NULL;
+    assert_err(state_load_note(s, "a", "applied", 7, &text), ERR_INVALID, "bottles/a/applied'");
+    assert_null(text);
+    assert_ok(state_store_note(s, "a", "applied", NULL));
+    assert_ok(state_load_note(s, "a", "applied", 8, &text));
+    assert_null(text);
+    assert_err(state_load_note(s, "../a", "applied", 8, &text), ERR_INVALID, "is not a name");
+    state_close(s);
+}
+
 /* ---- lists and removal ---------------------------------------------------------------------- */
 
 static void test_list_and_remove(void **state)
@@ -557,6 +584,7 @@ int main(void)
         TEST(test_damaged_records),
         TEST(test_damage_shows_no_key),
         TEST(test_manifest),
+        TEST(test_notes),
         TEST(test_list_and_remove),
         TEST(test_remove_overwrites_keys),
         TEST(test_leftovers_are_wiped),

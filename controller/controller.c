@@ -358,6 +358,8 @@ static struct err *open_all(struct controller *c)
         e = (c->opt.mode == MODE_PLAN ? state_peek : state_open)(c->opt.state_dir, c->opt.instance,
                                                                  &c->state);
     if (!e)
+        c->pinned = pinned_new(c->state);
+    if (!e)
         e = manifests_seed(c);
     if (!e)
         e = engine_new(c->loop, &at, &c->engine);
@@ -385,6 +387,7 @@ static void close_all(struct controller *c)
         worker_free(c->workers[--c->workers_len]);
     free(c->workers);
     engine_free(c->engine);
+    pinned_free(c->pinned);
     state_close(c->state);
     catalog_done(&c->catalog);
     lastgood_done(&c->lastgood);

@@ -14,6 +14,7 @@
 #include "controller/attestor.h"
 #include "controller/engine.h"
 #include "controller/journal.h"
+#include "controller/pinned.h"
 #include "controller/rules.h"
 #include "controller/secrets.h"
 #include "controller/state.h"
@@ -90,6 +91,7 @@ struct controller {
     struct controller_options opt;
     sd_event *loop;
     struct state *state;
+    struct pinned *pinned; /* the defaults that bottles were accepted with */
     struct engine *engine;
     struct watch *watch;
     struct watch *secrets_watch;

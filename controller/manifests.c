@@ -143,6 +143,7 @@ void manifests_load(struct controller *c)
     struct manifest_input *inputs = NULL;
     file_listing_inputs(&files, &inputs);
     struct manifest_rules rules = rules_of_manifests(c->rules);
+    pinned_rules(c->pinned, &rules);
     struct manifest_set *set = lastgood_load(&c->lastgood, inputs, files.len, &rules, now_ns(c));
     note_findings(c, set);
     tell_also(c, set);
@@ -160,7 +161,12 @@ void manifests_load(struct controller *c)
 
 void manifests_keep(struct controller *c, struct catalog_entry *e)
 {
-    if (!e->changed || c->opt.mode == MODE_PLAN)
+    if (c->opt.mode == MODE_PLAN)
+        return;
+    const struct worker *w = worker_find(c, e->name);
+    if (w && w->have_identity)
+        pinned_keep(c->pinned, e->name);
+    if (!e->changed)
         return;
     AUTO_FREE char *record =
         xasprintf("generation %" PRId64 "\nfile %s\n%s", e->generation, e->file, e->text);
@@ -201,7 +207,9 @@ static void seed_one(struct controller *c, const char *name, char *record)
         return;
     }
     struct manifest_input in = {.path = file, .bytes = sv_of(text)};
-    struct manifest_set *set = manifest_load(&in, 1);
+    struct manifest_rules rules = {0};
+    pinned_rules(c->pinned, &rules);
+    struct manifest_set *set = manifest_load_under(&in, 1, &rules);
     bool good =
         set->bottles_len == 1 && set->bottles[0].bottle && strcmp(set->bottles[0].name, name) == 0;
     if (good)

@@ -6,7 +6,7 @@
  *
  *   lock  installation  hash.key  roots.json  forgotten.json
  *   sources/<hash of a path>
- * bottles/<name>/{uid,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,
+ * bottles/<name>/{uid,defaults,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,
  *                   quarantine,applied,history,suspend}
  *
  * A record is made under another name and renamed into place whole, and renamed away before it is

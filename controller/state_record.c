@@ -4,6 +4,7 @@
 #include "controller/state_internal.h"
 #include "spec/base/num.h"
 #include "spec/base/xalloc.h"
+#include "spec/defaults.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,6 +61,25 @@ static struct err *load_uid(const struct sdir *d, char **ret)
     return NULL;
 }
 
+/* Records of the first versions have none. */
+static struct err *check_defaults(const struct sdir *d)
+{
+    AUTO_FREE char *text = NULL;
+    size_t n = 0;
+    struct err *e = sdir_read(d, "defaults", DEFAULTS_MAX_BYTES, &text, &n);
+    if (e && err_kind(e) == ERR_NOT_FOUND) {
+        err_ignore(e, "written with the next pass");
+        return NULL;
+    }
+    TRY(e);
+    struct defaults *parsed = NULL;
+    if (strlen(text) != n)
+        return state_damaged(d, "defaults", "it holds NUL bytes");
+    AUTO_ERR wrong = defaults_parse(text, &parsed);
+    defaults_free(parsed);
+    return wrong ? state_damaged(d, "defaults", err_message(wrong)) : NULL;
+}
+
 /* Both files of a CA, belonging together. */
 static struct err *load_ca(const struct sdir *d, const char *role, char **ret_cert, char **ret_key,
                            int64_t *expires)
@@ -93,6 +113,8 @@ static struct err *load_record(const struct sdir *d, struct bottle_state *ret)
     struct bottle_state b = {.ca_expires = INT64_MAX};
     struct err *e = load_uid(d, &b.uid);
     if (!e)
+        e = check_defaults(d);
+    if (!e)
         e = load_ca(d, "egress", &b.egress_ca_cert, &b.egress_ca_key, &b.ca_expires);
     if (!e)
         e = load_ca(d, "pipelock", &b.pipelock_ca_cert, &b.pipelock_ca_key, &b.ca_expires);
@@ -119,9 +141,11 @@ static struct err *write_ca(const struct sdir *d, const char *role, const char *
 static struct err *write_record(const struct sdir *d, const char *bottle, const char *uid)
 {
     AUTO_FREE char *line = xasprintf("%s\n", uid);
+    AUTO_FREE char *defaults = defaults_text();
     TRY(sdir_write(d, "uid", sv_of(line)));
     TRY(write_ca(d, "egress", bottle));
-    return write_ca(d, "pipelock", bottle);
+    TRY(write_ca(d, "pipelock", bottle));
+    return sdir_write(d, "defaults", sv_of(defaults));
 }
 
 static void wipe_quietly(const struct sdir *b, const char *name)

@@ -262,6 +262,7 @@ static void bury(struct worker *w)
         memory_forget_restart(&c->memory, name);
         memory_forget_trust(&c->memory, name);
     }
+    pinned_forget(c->pinned, w->name);
     catalog_drop(&c->catalog, w->name);
     attestor_forget(c->attestor, w->name);
     worker_drop(w);

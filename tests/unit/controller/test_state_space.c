@@ -47,7 +47,7 @@ static char *child_no_space(void *ctx)
     struct sdir d = {open(kept, O_RDONLY | O_DIRECTORY), kept};
     struct str_list names = {0};
     CHILD_CHECK(!sdir_names(&d, &names));
-    CHILD_CHECK(names.len == 6 && !strstr(names.items[0], ".tmp"));
+    CHILD_CHECK(names.len == 7 && !strstr(names.items[0], ".tmp"));
     char *text = NULL;
     size_t n = 0;
     CHILD_CHECK(!state_load_manifest(s, "kept", &text, &n));

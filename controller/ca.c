@@ -24,6 +24,7 @@ enum {
     PEM_MAX = 16 * 1024,
     BACKDATE_S = 3600, /* clocks of containers and their hosts differ a little */
 };
+#define DAY_S INT64_C(86400)
 
 static void x509_freep(X509 **p)
 {
@@ -123,14 +124,24 @@ static struct err *write_pems(X509 *cert, EVP_PKEY *key, char **ret_cert, char *
 
 struct err *ca_mint(const char *common_name, unsigned days, char **ret_cert, char **ret_key)
 {
+    if (days < 1 || days > DAYS_MAX)
+        return err_new(ERR_INVALID, "a certificate is valid for 1 to %d days, not %u", DAYS_MAX,
+                       days);
+    int64_t now = (int64_t)time(NULL);
+    return ca_mint_for(common_name, &(struct ca_life){now - BACKDATE_S, now + days * DAY_S},
+                       ret_cert, ret_key);
+}
+
+struct err *ca_mint_for(const char *common_name, const struct ca_life *life, char **ret_cert,
+                        char **ret_key)
+{
     size_t n = strlen(common_name);
     if (n < 1 || n > COMMON_NAME_MAX)
         return err_new(ERR_INVALID,
                        "'%s' can't be the name of a certificate: expected 1 to %d bytes",
                        common_name, COMMON_NAME_MAX);
-    if (days < 1 || days > DAYS_MAX)
-        return err_new(ERR_INVALID, "a certificate is valid for 1 to %d days, not %u", DAYS_MAX,
-                       days);
+    if (life->until <= life->from)
+        return err_new(ERR_INVALID, "a certificate's life can't end before it begins");
 
     AUTO(pkey_freep) EVP_PKEY *key = EVP_EC_gen("P-256");
     if (!key)
@@ -140,8 +151,8 @@ struct err *ca_mint(const char *common_name, unsigned days, char **ret_cert, cha
         return openssl_err("filling the certificate");
     TRY(set_serial(cert));
     TRY(set_names(cert, common_name));
-    if (!X509_gmtime_adj(X509_getm_notBefore(cert), -BACKDATE_S) ||
-        !X509_time_adj_ex(X509_getm_notAfter(cert), (int)days, 0, NULL))
+    if (!ASN1_TIME_set(X509_getm_notBefore(cert), life->from) ||
+        !ASN1_TIME_set(X509_getm_notAfter(cert), life->until))
         return openssl_err("setting the validity");
     TRY(add_extensions(cert));
     if (!X509_sign(cert, key, EVP_sha256()))
@@ -197,7 +208,24 @@ static struct err *parse_key(struct sv pem, EVP_PKEY **ret)
     return NULL;
 }
 
-struct err *ca_check(struct sv cert_pem, struct sv key_pem, int64_t *ret_expires)
+static struct err *life_of(const X509 *cert, struct ca_life *ret)
+{
+    struct tm from, until;
+    if (!ASN1_TIME_to_tm(X509_get0_notBefore(cert), &from) ||
+        !ASN1_TIME_to_tm(X509_get0_notAfter(cert), &until))
+        return err_new(ERR_INVALID, "the certificate's validity can't be read");
+    *ret = (struct ca_life){timegm(&from), timegm(&until)};
+    return NULL;
+}
+
+struct err *ca_check_cert(struct sv cert_pem, struct ca_life *ret)
+{
+    AUTO(x509_freep) X509 *cert = NULL;
+    TRY(parse_cert(cert_pem, &cert));
+    return life_of(cert, ret);
+}
+
+struct err *ca_check(struct sv cert_pem, struct sv key_pem, struct ca_life *ret)
 {
     AUTO(x509_freep) X509 *cert = NULL;
     AUTO(pkey_freep) EVP_PKEY *key = NULL;
@@ -207,9 +235,5 @@ struct err *ca_check(struct sv cert_pem, struct sv key_pem, int64_t *ret_expires
     ERR_clear_error();
     if (!match)
         return err_new(ERR_INVALID, "the key isn't the certificate's");
-    struct tm tm;
-    if (!ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm))
-        return err_new(ERR_INVALID, "the certificate's end of validity can't be read");
-    *ret_expires = timegm(&tm);
-    return NULL;
+    return life_of(cert, ret);
 }

@@ -277,6 +277,7 @@ static struct err *new_state(const char *dir, const char *instance, struct state
         n--;
     struct state *s = xcalloc(1, sizeof(*s));
     s->fd = s->bottles_fd = s->lock_fd = -1;
+    s->ca_days = STATE_CA_DAYS;
     s->dir = xmemdup0(dir, n);
     s->bottles_dir = xasprintf("%s/bottles", s->dir);
     *ret = s;
@@ -342,6 +343,11 @@ struct state *state_close(struct state *s)
     free(s->dir);
     free(s);
     return NULL;
+}
+
+void state_set_ca_days(struct state *s, unsigned days)
+{
+    s->ca_days = days;
 }
 
 const char *state_installation(const struct state *s)

@@ -7,7 +7,10 @@
  *   lock  installation  hash.key  roots.json  forgotten.json
  *   sources/<hash of a path>
  * bottles/<name>/{uid,defaults,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,
- *                   quarantine,applied,history,suspend}
+ *                   quarantine,applied,history,suspend,trust}
+ *
+ * While a CA rotates (reconcile/rotation.h), <role>-ca-next.pem and .key, later <role>-ca-old.pem
+ * are beside it.
  *
  * A record is made under another name and renamed into place whole, and renamed away before it is
  * wiped: after any crash it is all there or not there, and what is left over is wiped by the next
@@ -20,7 +23,9 @@
 #ifndef BOTTLER_CONTROLLER_STATE_H
 #define BOTTLER_CONTROLLER_STATE_H
 
+#include "reconcile/rotation.h"
 #include "render/hash.h"
+#include "render/names.h"
 #include "spec/base/err.h"
 #include "spec/base/str.h"
 
@@ -49,12 +54,23 @@ struct state *state_close(struct state *s);
 const char *state_installation(const struct state *s);
 const uint8_t *state_hash_key(const struct state *s);
 
+/* How long CAs live that are minted from now on: 1 to STATE_CA_DAYS days; STATE_CA_DAYS when never
+ * called. */
+void state_set_ca_days(struct state *s, unsigned days);
+
+/* What stands beside a CA while it rotates. */
+struct ca_beside {
+    struct ca_turn turn;
+    char *next_cert; /* PEM; CA_INTRODUCED, else NULL */
+    char *old_cert;  /* PEM; CA_SWITCHED, else NULL */
+};
 /* A bottle's identity and CAs. */
 struct bottle_state {
     char *uid;                            /* RFC 4122 form */
     char *egress_ca_cert, *egress_ca_key; /* PEM, keys are wiped when freed */
     char *pipelock_ca_cert, *pipelock_ca_key;
-    int64_t ca_expires; /* the earlier of both, Unix seconds */
+    struct ca_beside egress_beside, pipelock_beside;
+    int64_t ca_expires; /* the earlier of both that sign, Unix seconds */
 };
 void bottle_state_done(struct bottle_state *b);
 /* Loads, or mints and stores, in one step. `uid_hint` (may be NULL): the uid to take when a new one
@@ -62,6 +78,15 @@ void bottle_state_done(struct bottle_state *b);
  * record is an err, never silently replaced. */
 struct err *state_bottle(struct state *s, const char *name, const char *uid_hint,
                          struct bottle_state *ret) ERR_NODISCARD;
+/* The next stage of the CA of ROLE_EGRESS or ROLE_PIPELOCK, on disk first and then in *b; each is
+ * done whole or not at all, after any crash. Only from the stage before: STEADY, INTRODUCED,
+ * SWITCHED. On failure *b is as it was. */
+struct err *state_ca_introduce(struct state *s, const char *name, enum role role,
+                               struct bottle_state *b) ERR_NODISCARD;
+struct err *state_ca_switch(struct state *s, const char *name, enum role role,
+                            struct bottle_state *b) ERR_NODISCARD;
+struct err *state_ca_retire(struct state *s, const char *name, enum role role,
+                            struct bottle_state *b) ERR_NODISCARD;
 /* Last good manifest text of a bottle (a JSON text that manifest_load() accepts); NOT_FOUND when
  * none. */
 struct err *state_load_manifest(struct state *s, const char *name, char **ret, size_t *ret_n)

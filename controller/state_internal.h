@@ -26,6 +26,7 @@ struct state {
     int fd;
     int bottles_fd;
     int lock_fd;
+    unsigned ca_days;
     bool peek; /* nothing is written; what is missing is made in memory only */
     char *installation;
     uint8_t hash_key[HASH_KEY_BYTES];
@@ -39,6 +40,15 @@ struct err *state_new_uid(char **ret);
 void state_chomp(char *s, size_t n);
 /* state_record.c: NOT_FOUND when there is no record. */
 struct err *state_open_record(const struct state *s, const char *name, int *ret_fd) ERR_NODISCARD;
+struct err *state_load_record(const struct sdir *d, bool peek, struct bottle_state *ret)
+    ERR_NODISCARD;
+/* state_ca.c: a role's CA into its place in a zeroed *ret, with what stands beside it. What a crash
+ * has left of a switch is carried through, with `peek` in memory only. */
+struct err *state_load_ca(const struct sdir *d, bool peek, enum role role, struct bottle_state *ret)
+    ERR_NODISCARD;
+struct err *state_mint_ca(const struct sdir *d, enum role role, const char *bottle, unsigned days)
+    ERR_NODISCARD;
+void ca_beside_done(struct ca_beside *b);
 struct err *state_damaged(const struct sdir *d, const char *name, const char *why);
 
 #endif

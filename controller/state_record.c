@@ -2,7 +2,6 @@
 /* What is kept of one bottle: uid, CAs, last good manifest. */
 #include "controller/ca.h"
 #include "controller/state_internal.h"
-#include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 #include "spec/defaults.h"
 
@@ -10,11 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void secret_freep(char **p)
-{
-    secret_free(*p);
-}
 
 /* ---- a bottle's record ---------------------------------------------------------------------- */
 
@@ -25,23 +19,9 @@ void bottle_state_done(struct bottle_state *b)
     secret_free(b->egress_ca_key);
     free(b->pipelock_ca_cert);
     secret_free(b->pipelock_ca_key);
+    ca_beside_done(&b->egress_beside);
+    ca_beside_done(&b->pipelock_beside);
     *b = (struct bottle_state){0};
-}
-
-static struct err *load_pem(const struct sdir *d, const char *name, char **ret)
-{
-    size_t n = 0;
-    AUTO(secret_freep) char *pem = NULL;
-    struct err *e = sdir_read(d, name, PEM_MAX, &pem, &n);
-    if (e && err_kind(e) == ERR_NOT_FOUND) {
-        err_ignore(e, "said in our words");
-        return state_damaged(d, name, "the file is missing");
-    }
-    TRY(e);
-    if (n == 0 || strlen(pem) != n)
-        return state_damaged(d, name, n ? "it holds NUL bytes" : "the file is empty");
-    *ret = TAKE_PTR(pem);
-    return NULL;
 }
 
 static struct err *load_uid(const struct sdir *d, char **ret)
@@ -80,27 +60,6 @@ static struct err *check_defaults(const struct sdir *d)
     return wrong ? state_damaged(d, "defaults", err_message(wrong)) : NULL;
 }
 
-/* Both files of a CA, belonging together. */
-static struct err *load_ca(const struct sdir *d, const char *role, char **ret_cert, char **ret_key,
-                           int64_t *expires)
-{
-    AUTO_FREE char *cert_name = xasprintf("%s-ca.pem", role);
-    AUTO_FREE char *key_name = xasprintf("%s-ca.key", role);
-    AUTO_FREE char *cert = NULL;
-    AUTO(secret_freep) char *key = NULL;
-    TRY(load_pem(d, cert_name, &cert));
-    TRY(load_pem(d, key_name, &key));
-    int64_t end = 0;
-    struct err *e = ca_check(sv_of(cert), sv_of(key), &end);
-    if (e)
-        return err_wrap(e, "'%s/%s' and '%s' are damaged", d->where, cert_name, key_name);
-    if (end < *expires)
-        *expires = end;
-    *ret_cert = TAKE_PTR(cert);
-    *ret_key = TAKE_PTR(key);
-    return NULL;
-}
-
 struct err *state_open_record(const struct state *s, const char *name, int *ret_fd)
 {
     struct sdir b = state_records(s);
@@ -108,43 +67,28 @@ struct err *state_open_record(const struct state *s, const char *name, int *ret_
     return sdir_open(&b, name, ret_fd);
 }
 
-static struct err *load_record(const struct sdir *d, struct bottle_state *ret)
+struct err *state_load_record(const struct sdir *d, bool peek, struct bottle_state *ret)
 {
-    struct bottle_state b = {.ca_expires = INT64_MAX};
-    struct err *e = load_uid(d, &b.uid);
-    if (!e)
-        e = check_defaults(d);
-    if (!e)
-        e = load_ca(d, "egress", &b.egress_ca_cert, &b.egress_ca_key, &b.ca_expires);
-    if (!e)
-        e = load_ca(d, "pipelock", &b.pipelock_ca_cert, &b.pipelock_ca_key, &b.ca_expires);
-    if (e)
-        bottle_state_done(&b);
-    else
-        *ret = b;
-    return e;
+    AUTO(bottle_state_done) struct bottle_state b = {0};
+    TRY(load_uid(d, &b.uid));
+    TRY(check_defaults(d));
+    TRY(state_load_ca(d, peek, ROLE_EGRESS, &b));
+    TRY(state_load_ca(d, peek, ROLE_PIPELOCK, &b));
+    int64_t egress = b.egress_beside.turn.life.until, pipelock = b.pipelock_beside.turn.life.until;
+    b.ca_expires = egress < pipelock ? egress : pipelock;
+    *ret = b;
+    b = (struct bottle_state){0};
+    return NULL;
 }
 
-static struct err *write_ca(const struct sdir *d, const char *role, const char *bottle)
-{
-    AUTO_FREE char *cert_name = xasprintf("%s-ca.pem", role);
-    AUTO_FREE char *key_name = xasprintf("%s-ca.key", role);
-    /* A common name has 64 bytes; names of bottles have 40. */
-    AUTO_FREE char *common_name = xasprintf("%s CA of %.40s", role, bottle);
-    AUTO_FREE char *cert = NULL;
-    AUTO(secret_freep) char *key = NULL;
-    TRY(ca_mint(common_name, STATE_CA_DAYS, &cert, &key));
-    TRY(sdir_write(d, cert_name, sv_of(cert)));
-    return sdir_write(d, key_name, sv_of(key));
-}
-
-static struct err *write_record(const struct sdir *d, const char *bottle, const char *uid)
+static struct err *write_record(const struct sdir *d, const char *bottle, const char *uid,
+                                unsigned days)
 {
     AUTO_FREE char *line = xasprintf("%s\n", uid);
     AUTO_FREE char *defaults = defaults_text();
     TRY(sdir_write(d, "uid", sv_of(line)));
-    TRY(write_ca(d, "egress", bottle));
-    TRY(write_ca(d, "pipelock", bottle));
+    TRY(state_mint_ca(d, ROLE_EGRESS, bottle, days));
+    TRY(state_mint_ca(d, ROLE_PIPELOCK, bottle, days));
     return sdir_write(d, "defaults", sv_of(defaults));
 }
 
@@ -173,7 +117,7 @@ static struct err *mint_record(const struct state *s, const char *name, const ch
     AUTO_CLOSE fd = -1;
     TRY(sdir_open(&b, temp, &fd));
     struct sdir d = {fd, where};
-    struct err *e = write_record(&d, name, uid);
+    struct err *e = write_record(&d, name, uid, s->ca_days);
     if (!e)
         e = sdir_rename(&b, temp, name);
     if (e)
@@ -215,7 +159,7 @@ struct err *state_bottle(struct state *s, const char *name, const char *uid_hint
     }
     TRY(e);
     AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    return load_record(&(struct sdir){fd, where}, ret);
+    return state_load_record(&(struct sdir){fd, where}, s->peek, ret);
 }
 
 /* ---- last good manifest --------------------------------------------------------------------- */

@@ -68,7 +68,7 @@ static void test_validity(void **state)
 {
     (void)state;
     char *cert_pem = NULL, *key_pem = NULL;
-    int64_t expires = 0;
+    struct ca_life life = {0};
     time_t now = time(NULL), hour_ago = now - 3605, later = now + 30 * DAY_S - 5;
     assert_ok(ca_mint("x", 30, &cert_pem, &key_pem));
     X509 *cert = read_cert(cert_pem);
@@ -76,19 +76,41 @@ static void test_validity(void **state)
     hour_ago += 10 + IO_DEADLINE_S;
     assert_int_equal(X509_cmp_time(X509_get0_notBefore(cert), &hour_ago), -1);
     assert_int_equal(X509_cmp_time(X509_get0_notAfter(cert), &later), 1);
-    assert_ok(ca_check(sv_of(cert_pem), sv_of(key_pem), &expires));
-    assert_in_range(expires, now + 30 * DAY_S, now + 30 * DAY_S + IO_DEADLINE_S);
+    assert_ok(ca_check(sv_of(cert_pem), sv_of(key_pem), &life));
+    assert_in_range(life.until, now + 30 * DAY_S, now + 30 * DAY_S + IO_DEADLINE_S);
     X509_free(cert);
     free(cert_pem);
     secret_free(key_pem);
 
+    assert_in_range(life.from, now - 3600, now - 3600 + IO_DEADLINE_S);
+
     /* Past 2049, where the encoding of times changes. */
     assert_ok(ca_mint("x", 36500, &cert_pem, &key_pem));
-    assert_ok(ca_check(sv_of(cert_pem), sv_of(key_pem), &expires));
-    assert_in_range(expires, now + INT64_C(36500) * DAY_S,
+    assert_ok(ca_check(sv_of(cert_pem), sv_of(key_pem), &life));
+    assert_in_range(life.until, now + INT64_C(36500) * DAY_S,
                     now + INT64_C(36500) * DAY_S + IO_DEADLINE_S);
     free(cert_pem);
     secret_free(key_pem);
+}
+
+/* What tests of a rotation need: a CA in any part of its life. */
+static void test_any_life(void **state)
+{
+    (void)state;
+    char *cert = NULL, *key = NULL;
+    const struct ca_life past = {INT64_C(1000000000), INT64_C(1000086400)};
+    struct ca_life life = {0};
+    assert_ok(ca_mint_for("x", &past, &cert, &key));
+    assert_ok(ca_check(sv_of(cert), sv_of(key), &life));
+    assert_memory_equal(&life, &past, sizeof(past));
+    life = (struct ca_life){0};
+    assert_ok(ca_check_cert(sv_of(cert), &life));
+    assert_memory_equal(&life, &past, sizeof(past));
+    assert_err(ca_check_cert(sv_of(key), &life), ERR_INVALID, "isn't whole PEM");
+    free(cert);
+    secret_free(key);
+    assert_err(ca_mint_for("x", &(struct ca_life){5, 5}, &cert, &key), ERR_INVALID,
+               "can't end before it begins");
 }
 
 static void test_serials_differ(void **state)
@@ -252,7 +274,7 @@ static void test_check_refuses(void **state)
 {
     (void)state;
     char *cert = NULL, *key = NULL, *cert2 = NULL, *key2 = NULL;
-    int64_t expires = -1;
+    struct ca_life life = {-1, -1};
     assert_ok(ca_mint("one", 30, &cert, &key));
     assert_ok(ca_mint("two", 30, &cert2, &key2));
     AUTO_FREE char *both = xasprintf("%s%s", cert, cert2);
@@ -278,8 +300,8 @@ static void test_check_refuses(void **state)
         {sv_of(cert2), sv_of(key), "the key isn't the certificate's"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_err(ca_check(bad[i].cert, bad[i].key, &expires), ERR_INVALID, bad[i].part);
-    assert_int_equal(expires, -1);
+        assert_err(ca_check(bad[i].cert, bad[i].key, &life), ERR_INVALID, bad[i].part);
+    assert_int_equal(life.until, -1);
     free(cert);
     free(cert2);
     secret_free(key);
@@ -289,9 +311,10 @@ static void test_check_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_form),           cmocka_unit_test(test_validity),
-        cmocka_unit_test(test_serials_differ), cmocka_unit_test(test_leaf_verifies),
-        cmocka_unit_test(test_mint_refuses),   cmocka_unit_test(test_check_refuses),
+        cmocka_unit_test(test_form),          cmocka_unit_test(test_validity),
+        cmocka_unit_test(test_any_life),      cmocka_unit_test(test_serials_differ),
+        cmocka_unit_test(test_leaf_verifies), cmocka_unit_test(test_mint_refuses),
+        cmocka_unit_test(test_check_refuses),
     };
     return cmocka_run_group_tests_name("ca", tests, NULL, NULL);
 }

@@ -238,9 +238,10 @@ static void test_bottle_is_minted_once(void **state)
     assert_int_equal(strlen(a.uid), 36);
     assert_int_equal(a.uid[14], '4');
     assert_non_null(strchr("89ab", a.uid[19]));
-    int64_t expires = 0, now = time(NULL);
-    assert_ok(ca_check(sv_of(a.egress_ca_cert), sv_of(a.egress_ca_key), &expires));
-    assert_ok(ca_check(sv_of(a.pipelock_ca_cert), sv_of(a.pipelock_ca_key), &expires));
+    struct ca_life life = {0};
+    int64_t now = time(NULL);
+    assert_ok(ca_check(sv_of(a.egress_ca_cert), sv_of(a.egress_ca_key), &life));
+    assert_ok(ca_check(sv_of(a.pipelock_ca_cert), sv_of(a.pipelock_ca_key), &life));
     assert_string_not_equal(a.egress_ca_key, a.pipelock_ca_key);
     assert_in_range(a.ca_expires, now + (STATE_CA_DAYS - 1) * INT64_C(86400),
                     now + (STATE_CA_DAYS + 1) * INT64_C(86400));

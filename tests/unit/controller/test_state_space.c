@@ -35,7 +35,7 @@ static char *child_no_space(void *ctx)
     AUTO_ERR e = state_bottle(s, "fresh", NULL, &b);
     CHILD_CHECK(e && err_kind(e) == ERR_UNAVAILABLE);
     CHILD_CHECK(strstr(err_message(e), "recording bottle 'fresh': writing '"));
-    CHILD_CHECK(strstr(err_message(e), "egress-ca.pem': File too large"));
+    CHILD_CHECK(strstr(err_message(e), "egress-ca.key': File too large"));
     CHILD_CHECK(!exists(state, "st/bottles/fresh"));
     CHILD_CHECK(!exists(state, "st/bottles/.new-fresh"));
 

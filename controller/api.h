@@ -18,6 +18,7 @@
 #include <systemd/sd-event.h>
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum {
     API_MAX_CLIENTS = 64,
@@ -29,11 +30,16 @@ enum {
 };
 
 struct api_server;
+/* Borrowed, for the time of the call. */
+struct api_request {
+    const char *method; /* GET or POST */
+    const char *path;   /* without the query */
+    const json_t *body; /* at most 1 MiB; NULL when there was none */
+    uid_t uid;          /* who asks, by the kernel's word; our own for the lines of a watch */
+};
 /* Answers one request: a JSON value (owned by the server from then on) and a status code (200 when
- * untouched). `method` is GET or POST; `path` is without the query; body is at most 1 MiB,
- * borrowed, NULL when there was none. May call api_server_changed(); must not free the server. */
-typedef json_t *api_handler(void *ctx, const char *method, const char *path, const json_t *body,
-                            int *ret_status);
+ * untouched). May call api_server_changed(); must not free the server. */
+typedef json_t *api_handler(void *ctx, const struct api_request *q, int *ret_status);
 /* A stale socket file that nobody answers on is replaced; a live one, or anything that is no
  * socket, is CONFLICT. A missing parent directory is made (0755). The group that may use the socket
  * is the file's own: chgrp works at any time. At most 64 clients. */
@@ -58,5 +64,8 @@ struct err *api_call(const char *socket_path, const char *method, const char *pa
  * controller ends it. */
 typedef bool api_line_fn(void *ctx, const json_t *value);
 struct err *api_watch(const char *socket_path, api_line_fn *line, void *ctx) ERR_NODISCARD;
+/* The same for `timeout_s` at most: TIMEOUT then. */
+struct err *api_watch_for(const char *socket_path, unsigned timeout_s, api_line_fn *line, void *ctx)
+    ERR_NODISCARD;
 
 #endif

@@ -177,10 +177,16 @@ static struct err *watch_refused(const struct call *c, long status, const char *
 
 struct err *api_watch(const char *socket_path, api_line_fn *line, void *ctx)
 {
+    return api_watch_for(socket_path, 0, line, ctx);
+}
+
+struct err *api_watch_for(const char *socket_path, unsigned timeout_s, api_line_fn *line, void *ctx)
+{
     AUTO(call_done) struct call c = {.line = line, .ctx = ctx};
     long status = 0;
     prepare(&c, socket_path, "/v1/watch");
     (void)curl_easy_setopt(c.curl, CURLOPT_WRITEFUNCTION, on_lines);
+    (void)curl_easy_setopt(c.curl, CURLOPT_TIMEOUT, (long)timeout_s);
     CURLcode code = curl_easy_perform(c.curl);
     (void)curl_easy_getinfo(c.curl, CURLINFO_RESPONSE_CODE, &status);
     if (c.enough)

@@ -36,6 +36,7 @@ struct api_server {
 /* From the first to the last call for one request. */
 struct request {
     struct str body;
+    uid_t uid;
     bool refused; /* answered already; the rest of the upload goes nowhere */
 };
 
@@ -62,11 +63,10 @@ static enum MHD_Result refuse(struct MHD_Connection *conn, int status, const cha
     return send_json(conn, status, XNN(json_pack("{s:s}", "error", why)));
 }
 
-static json_t *ask_handler(struct api_server *s, const char *method, const char *path,
-                           const json_t *body, int *ret_status)
+static json_t *ask_handler(struct api_server *s, const struct api_request *q, int *ret_status)
 {
     *ret_status = MHD_HTTP_OK;
-    json_t *value = s->handle(s->ctx, method, path, body, ret_status);
+    json_t *value = s->handle(s->ctx, q, ret_status);
     if (value)
         return value;
     *ret_status = MHD_HTTP_INTERNAL_SERVER_ERROR;
@@ -77,7 +77,8 @@ static json_t *ask_handler(struct api_server *s, const char *method, const char 
 static char *watched_line(struct api_server *s)
 {
     int status = 0;
-    json_t *value = ask_handler(s, "GET", WATCHED_PATH, NULL, &status);
+    struct api_request q = {.method = "GET", .path = WATCHED_PATH, .uid = geteuid()};
+    json_t *value = ask_handler(s, &q, &status);
     AUTO_FREE char *text = XNN(json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY));
     json_decref(value);
     return xasprintf("%s\n", text);
@@ -101,11 +102,11 @@ static const char *header(struct MHD_Connection *conn, const char *name)
 
 /* What can be refused before any of the body is taken: a status, or 0. */
 static int early_refusal(struct api_server *s, struct MHD_Connection *conn, const char *method,
-                         const char **ret_why)
+                         uid_t *ret_uid, const char **ret_why)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (!info || !api_socket_peer_ok(info->connect_fd, s->path)) {
+    if (!info || !api_socket_peer_ok(info->connect_fd, s->path, ret_uid)) {
         *ret_why = "only root, the controller's user and the group of its socket may ask";
         return MHD_HTTP_FORBIDDEN;
     }
@@ -142,8 +143,9 @@ static enum MHD_Result answer_watch(struct api_server *s, struct MHD_Connection 
 }
 
 static enum MHD_Result answer(struct api_server *s, struct MHD_Connection *conn, const char *method,
-                              const char *path, const struct str *body)
+                              const char *path, const struct request *q)
 {
+    const struct str *body = &q->body;
     bool post = strcmp(method, "POST") == 0;
     if (strcmp(method, "GET") == 0 && strcmp(path, WATCH_PATH) == 0)
         return answer_watch(s, conn);
@@ -159,7 +161,9 @@ static enum MHD_Result answer(struct api_server *s, struct MHD_Connection *conn,
     }
     int status = 0;
     /* HEAD is GET whose body the library leaves out. */
-    json_t *result = ask_handler(s, post ? "POST" : "GET", path, value, &status);
+    struct api_request ask = {
+        .method = post ? "POST" : "GET", .path = path, .body = value, .uid = q->uid};
+    json_t *result = ask_handler(s, &ask, &status);
     json_decref(value);
     return send_json(conn, status, result);
 }
@@ -176,7 +180,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
         q = xcalloc(1, sizeof(*q));
         str_init(&q->body, API_MAX_BODY);
         *req = q;
-        int status = early_refusal(s, conn, method, &why);
+        int status = early_refusal(s, conn, method, &q->uid, &why);
         q->refused = status != 0;
         return q->refused ? refuse(conn, status, why) : MHD_YES;
     }
@@ -187,7 +191,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *conn, const 
         /* A chunked upload without end: the connection is closed on it. */
         return str_failed(&q->body) ? MHD_NO : MHD_YES;
     }
-    return q->refused ? MHD_YES : answer(s, conn, method, url, &q->body);
+    return q->refused ? MHD_YES : answer(s, conn, method, url, q);
 }
 
 static void on_completed(void *ctx, struct MHD_Connection *conn, void **req,

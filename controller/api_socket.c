@@ -113,13 +113,14 @@ static bool in_groups(int fd, gid_t gid)
     return false;
 }
 
-bool api_socket_peer_ok(int fd, const char *path)
+bool api_socket_peer_ok(int fd, const char *path, uid_t *ret_uid)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
     struct stat st;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return false;
+    *ret_uid = peer.uid;
     if (peer.uid == 0 || peer.uid == geteuid())
         return true;
     /* The file may be gone or somebody else's by now: then there is no group. */

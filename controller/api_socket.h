@@ -13,7 +13,8 @@ struct err *api_socket_listen(const char *path, int *ret_fd) ERR_NODISCARD;
 /* Removes the file at `path` if it is still the socket `fd`. */
 void api_socket_remove(const char *path, dev_t dev, ino_t ino);
 
-/* Root, our own user, and members of the group of the socket file `path`. */
-bool api_socket_peer_ok(int fd, const char *path);
+/* Root, our own user, and members of the group of the socket file `path`. *ret_uid is whose the
+ * other end is, when that may ask. */
+bool api_socket_peer_ok(int fd, const char *path, uid_t *ret_uid);
 
 #endif

@@ -189,8 +189,8 @@ void flights_cancel(struct worker *w, bool reads_only);
 /* report.c */
 json_t *report_bottles(const struct controller *c);
 json_t *report_bottle(const struct worker *w);
-json_t *report_handle(void *ctx, const char *method, const char *path, const json_t *body,
-                      int *ret_status);
+/* api_handler: what is asked of the socket, by the table of routes (routes.h). */
+json_t *report_handle(void *ctx, const struct api_request *q, int *ret_status);
 void report_changed(struct controller *c);
 /* journal_hooks.added: to the log and to who watches. */
 void report_event(void *ctx, const struct journal_entry *e);

@@ -2,6 +2,7 @@
 /* Status as JSON: what the API serves and `get` prints. */
 #include "controller/controller.h"
 #include "controller/log.h"
+#include "controller/routes.h"
 #include "reconcile/clock.h"
 #include "spec/base/xalloc.h"
 
@@ -77,28 +78,77 @@ json_t *report_bottles(const struct controller *c)
                          "items", items, "controller", health));
 }
 
-json_t *report_handle(void *ctx, const char *method, const char *path, const json_t *body,
-                      int *ret_status)
+/* ---- the routes ----------------------------------------------------------------------------- */
+
+static json_t *get_bottles(const struct route_call *call, int *ret_status)
 {
-    static const char one[] = "/v1/bottles/";
-    const struct controller *c = ctx;
-    (void)body;
+    (void)ret_status;
+    return report_bottles(call->c);
+}
+
+static json_t *get_events(const struct route_call *call, int *ret_status)
+{
+    (void)ret_status;
+    return journal_json(call->c->journal);
+}
+
+static json_t *get_bottle(const struct route_call *call, int *ret_status)
+{
+    (void)ret_status;
+    return report_bottle(call->w);
+}
+
+/* A "*" in a path is the name of a bottle. */
+static const struct api_route {
+    const char *method;
+    const char *path;
+    route_fn *answer;
+} routes[] = {
+    {"GET", "/v1/bottles", get_bottles}, /* what a watch repeats */
+    {"GET", "/v1/bottles/*", get_bottle},
+    {"GET", "/v1/events", get_events},
+};
+
+/* Whether the path is of this form; ret_name is what stands at the "*", or empty. */
+static bool route_matches(const char *form, const char *path, struct sv *ret_name)
+{
+    *ret_name = (struct sv){0};
+    const char *star = strchr(form, '*');
+    if (!star)
+        return strcmp(form, path) == 0;
+    size_t before = (size_t)(star - form);
+    if (strncmp(form, path, before) != 0)
+        return false;
+    *ret_name = (struct sv){path + before, strcspn(path + before, "/")};
+    return ret_name->n && strcmp(star + 1, ret_name->p + ret_name->n) == 0;
+}
+
+static json_t *take_route(const struct api_route *r, struct route_call *call, struct sv name,
+                          int *ret_status)
+{
+    AUTO_FREE char *bottle = name.n ? xmemdup0(name.p, name.n) : NULL;
+    call->w = bottle ? worker_find(call->c, bottle) : NULL;
+    if (bottle && !call->w)
+        return route_refuse(404, ret_status, "there is no bottle '%s'", bottle);
+    return r->answer(call, ret_status);
+}
+
+json_t *report_handle(void *ctx, const struct api_request *q, int *ret_status)
+{
+    struct route_call call = {.c = ctx, .q = q};
+    const char *other = NULL;
     *ret_status = 200;
-    if (strcmp(method, "GET") != 0) {
-        *ret_status = 405;
-        return XNN(json_pack("{s:s}", "error", "this version only answers GET"));
+    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
+        struct sv name;
+        if (!route_matches(routes[i].path, q->path, &name))
+            continue;
+        if (strcmp(routes[i].method, q->method) == 0)
+            return take_route(&routes[i], &call, name, ret_status);
+        other = routes[i].method;
     }
-    if (strcmp(path, "/v1/bottles") == 0)
-        return report_bottles(c);
-    if (strcmp(path, "/v1/events") == 0)
-        return journal_json(c->journal);
-    if (strncmp(path, one, strlen(one)) == 0) {
-        const struct worker *w = worker_find(c, path + strlen(one));
-        if (w)
-            return report_bottle(w);
-    }
-    *ret_status = 404;
-    return XNN(json_pack("{s:s}", "error", "no such bottle or path"));
+    if (other)
+        return route_refuse(405, ret_status, "'%s' only answers %s", q->path, other);
+    return route_refuse(404, ret_status, "there is no '%s' in this version", q->path);
 }
 
 void report_changed(struct controller *c)

@@ -21,28 +21,29 @@ struct world {
     unsigned asked;
     char method[16];
     char url[128];
-    char *body;     /* as compact JSON, NULL: none */
+    char *body; /* as compact JSON, NULL: none */
+    uid_t uid;
     int version;    /* what watchers see */
     size_t padding; /* bytes added to what watchers see */
     bool post_changes;
 };
 
-static inline json_t *handle(void *ctx, const char *method, const char *path, const json_t *body,
-                             int *ret_status)
+static inline json_t *handle(void *ctx, const struct api_request *q, int *ret_status)
 {
     struct world *w = ctx;
     w->asked++;
-    (void)snprintf(w->method, sizeof(w->method), "%s", method);
-    (void)snprintf(w->url, sizeof(w->url), "%s", path);
+    (void)snprintf(w->method, sizeof(w->method), "%s", q->method);
+    (void)snprintf(w->url, sizeof(w->url), "%s", q->path);
+    w->uid = q->uid;
     free(w->body);
-    w->body = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    if (strcmp(path, "/v1/nothing") == 0)
+    w->body = q->body ? json_dumps(q->body, JSON_COMPACT) : NULL;
+    if (strcmp(q->path, "/v1/nothing") == 0)
         return NULL;
-    if (strcmp(path, "/v1/missing") == 0) {
+    if (strcmp(q->path, "/v1/missing") == 0) {
         *ret_status = 404;
         return json_pack("{s:s}", "error", "no such thing");
     }
-    if (strcmp(method, "POST") == 0 && w->post_changes) {
+    if (strcmp(q->method, "POST") == 0 && w->post_changes) {
         w->version++;
         api_server_changed(w->server);
     }

@@ -14,6 +14,7 @@ static void test_get(void **state)
     assert_string_equal(w->method, "GET");
     assert_string_equal(w->url, "/v1/bottles/a-b");
     assert_null(w->body);
+    assert_int_equal(w->uid, geteuid());
 }
 
 static char *child_post(void *ctx)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the status API can be asked, one function a route: the table is in report.c. Each answers at
+ * once, from memory; what takes time is begun, and its end is seen in the bottle's status.
+ */
+#ifndef BOTTLER_CONTROLLER_ROUTES_H
+#define BOTTLER_CONTROLLER_ROUTES_H
+
+#include "controller/controller.h"
+
+struct route_call {
+    struct controller *c;
+    const struct api_request *q;
+    struct worker *w; /* the bottle that the path names; NULL: it names none */
+};
+typedef json_t *route_fn(const struct route_call *call, int *ret_status);
+
+/* {"error": …} with a status: 400 the request is wrong, 404 there is no such bottle, 409 it is
+ * refused as things are (the verb ends with 4), 503 it can't be done now. */
+json_t *route_refuse(int status, int *ret_status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The bottles that a body is about: {"names": […]} or {"all": true}. */
+struct named {
+    struct worker **items; /* borrowed workers; free the array */
+    size_t len;
+    bool all;
+};
+/* NULL, or a refusal: the body is none of these, or names a bottle that isn't there. */
+json_t *route_named(const struct route_call *call, struct named *ret, int *ret_status);
+void named_done(struct named *n);
+/* A text of the body; *ret is NULL without it. NULL, or a refusal: it is no text, holds control
+ * characters, or is longer. */
+json_t *route_text(const struct route_call *call, const char *key, size_t max, const char **ret,
+                   int *ret_status);
+/* Who asks, as the host calls them; the caller frees. */
+char *route_user(const struct route_call *call);
+
+#endif

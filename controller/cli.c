@@ -25,6 +25,9 @@ const struct verb cli_verbs[] = {
      verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
     {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
+    {"suspend", "NAME…|--all", "leave bottles as they are: no change, no repair", "iuAEN",
+     verb_suspend},
+    {"resume", "NAME…|--all", "keep bottles as their manifests say again", "iuA", verb_resume},
     {"doctor", "", "what this engine can and can't isolate, and what bottler does about it", "eaIo",
      verb_doctor},
     {"attest", "NAME…|--all", "prove that bottles are sealed, by attempts from inside them",
@@ -78,6 +81,9 @@ static const struct option_row option_rows[] = {
      "attempt no addresses of the world (metadata services, public resolvers)"},
     {'T', KEY_LONG + 'T', "timeout", "TIME",
      "such as 90s or 10m; default 5m, for each bottle"},
+    {'E', KEY_LONG + 'E', "reason", "TEXT", "why, for those who ask"},
+    {'N', KEY_LONG + 'N', "until", "TIME",
+     "when it ends by itself: 2026-12-01T00:00:00Z, or how long from now: 30m, 2h, 3d"},
     {'c', KEY_LONG + 'c', "context", "DIR", "directory that holds the sidecars' build contexts"},
 };
 enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
@@ -157,6 +163,8 @@ static const struct plain_option text_options[] = {
     {KEY_LONG + 'c', offsetof(struct cli, context)},
     {KEY_LONG + 'B', offsetof(struct cli, base)},
     {KEY_LONG + 'T', offsetof(struct cli, timeout)},
+    {KEY_LONG + 'E', offsetof(struct cli, reason)},
+    {KEY_LONG + 'N', offsetof(struct cli, until)},
 };
 static const struct plain_option flag_options[] = {
     {KEY_LONG + '1', offsetof(struct cli, once)},
@@ -239,7 +247,7 @@ static void print_help(FILE *to)
         (void)fprintf(to, "  %-9s %s\n", v->name, v->help);
     (void)fprintf(to, "\n`bottler VERB --help` tells more. Exit codes: 0 ok, 1 differs or failed, "
                       "2 usage or internal\n"
-                      "error, 3 timed out, 4 refused.\n");
+                      "error, 3 timed out, 4 refused or suspended.\n");
 }
 
 /* ---- the manual page, from the same tables ---- */
@@ -293,7 +301,7 @@ static int print_man(void)
     for (const struct verb *v = cli_verbs; v->name; v++)
         man_verb(&out, v);
     str_add(&out, ".SH EXIT STATUS\n0 ok, 1 differs or failed, 2 usage or internal error, 3 timed "
-                  "out, 4 refused.\n"
+                  "out, 4 refused or suspended.\n"
                   ".SH SEE ALSO\n.BR bottler\\-manifest (5)\n");
     int code = cli_print(out.p, EXIT_OK);
     str_done(&out);

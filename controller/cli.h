@@ -26,7 +26,7 @@ struct cli {
     struct str_list manifests;
     struct str_list only, targets; /* of attest */
     const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *policy, *bottle,
-        *base, *context, *timeout;
+        *base, *context, *timeout, *reason, *until;
     char *image[ROLE_COUNT]; /* owned */
     unsigned attest_s;       /* 0: not asked for */
     char *socket_default;    /* owned */
@@ -64,5 +64,7 @@ int verb_events(const struct cli *cli);
 int verb_images(const struct cli *cli);
 int verb_attest(const struct cli *cli);
 int verb_doctor(const struct cli *cli);
+int verb_suspend(const struct cli *cli);
+int verb_resume(const struct cli *cli);
 
 #endif

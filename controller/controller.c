@@ -130,6 +130,7 @@ static int on_wake(sd_event_source *s, uint64_t usec, void *ctx)
         observe(c);
     if (next)
         wake_at(c, next);
+    suspensions_arm(c);
     attestor_look(c->attestor);
     maybe_end(c);
     return 0;
@@ -402,6 +403,7 @@ static void close_all(struct controller *c)
     sd_event_source_unref(c->retry);
     sd_event_source_unref(c->resync);
     sd_event_source_unref(c->echo);
+    sd_event_source_unref(c->suspension_end);
     sd_event_unref(c->loop);
 }
 

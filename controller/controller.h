@@ -18,6 +18,7 @@
 #include "controller/rules.h"
 #include "controller/secrets.h"
 #include "controller/state.h"
+#include "controller/suspend.h"
 #include "controller/watch.h"
 #include "reconcile/backoff.h"
 #include "reconcile/catalog.h"
@@ -84,6 +85,7 @@ struct worker {
     uint64_t ended_ns;      /* when its last requests had ended */
     struct own_deeds deeds; /* whose events are still to come */
     struct attested attested;
+    struct suspension by_hand;
     struct conditions conditions;
 };
 
@@ -103,6 +105,8 @@ struct controller {
     sd_event_source *resync; /* everything, every RESYNC */
     sd_event_source *retry;  /* of the connection */
     sd_event_source *echo;   /* looks after events */
+    sd_event_source *suspension_end;
+    int64_t suspension_armed_s; /* when that is; 0: never */
 
     struct pool pool;
     char *upstream_ca;
@@ -171,8 +175,12 @@ struct worker *worker_find(const struct controller *c, const char *name);
 struct worker *worker_obtain(struct controller *c, const char *name);
 void worker_free(struct worker *w);
 void worker_poke(struct worker *w);
+/* The same, with what failed forgotten, and not before another look at the engine. */
+void worker_retry(struct worker *w);
 /* Looks and acts, when it is due. */
 void worker_pass(struct worker *w);
+/* It is suspended, and this plan is nothing that is done nevertheless. */
+bool worker_leaves_alone(const struct worker *w, const struct plan *p);
 void worker_status(struct worker *w);
 /* After a look: a bottle that something has opened is seen to at once. */
 void worker_guard(struct worker *w);

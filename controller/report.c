@@ -40,15 +40,28 @@ static json_t *metadata(const struct worker *w, const struct catalog_entry *e)
                          source));
 }
 
+/* What is under way is no drift. */
+static json_t *drift(const struct worker *w)
+{
+    return drift_json(w->exec ? NULL : w->plan);
+}
+
+static json_t *by_hand(const struct worker *w)
+{
+    return suspension_holds(&w->by_hand, (int64_t)time(NULL)) ? suspension_json(&w->by_hand)
+                                                              : json_null();
+}
+
 json_t *report_bottle(const struct worker *w)
 {
     struct status_input in;
     worker_input(w, &in);
     json_t *status = XNN(
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "observedGeneration", (json_int_t)w->generation,
-                  "conditions", conditions_json(&w->conditions), "components",
-                  components_json(&in, &w->c->memory), "networks", networks_json(&in),
-                  "nextRetryAt", retry_time(w), "attest", attested_json(&w->attested)));
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "observedGeneration",
+                  (json_int_t)w->generation, "conditions", conditions_json(&w->conditions),
+                  "components", components_json(&in, &w->c->memory), "networks", networks_json(&in),
+                  "nextRetryAt", retry_time(w), "attest", attested_json(&w->attested), "drift",
+                  drift(w), "suspendedByHand", by_hand(w)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "Bottle",
                          "metadata", metadata(w, in.entry), "status", status));
 }
@@ -107,6 +120,9 @@ static const struct api_route {
     {"GET", "/v1/bottles", get_bottles}, /* what a watch repeats */
     {"GET", "/v1/bottles/*", get_bottle},
     {"GET", "/v1/events", get_events},
+    /* What is done by hand. */
+    {"POST", "/v1/suspend", api_suspend},
+    {"POST", "/v1/resume", api_resume},
 };
 
 /* Whether the path is of this form; ret_name is what stands at the "*", or empty. */

@@ -36,4 +36,9 @@ json_t *route_text(const struct route_call *call, const char *key, size_t max, c
 /* Who asks, as the host calls them; the caller frees. */
 char *route_user(const struct route_call *call);
 
+/* api_suspend.c: POST /v1/suspend {names | all, reason, until}, POST /v1/resume {names | all}. Both
+ * answer {"items": [{"name", "suspended"}], "refused": [{"name", "why"}]}. */
+json_t *api_suspend(const struct route_call *call, int *ret_status);
+json_t *api_resume(const struct route_call *call, int *ret_status);
+
 #endif

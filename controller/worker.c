@@ -33,6 +33,7 @@ struct worker *worker_obtain(struct controller *c, const char *name)
     w = xcalloc(1, sizeof(*w));
     *w = (struct worker){.c = c, .name = xstrdup(name), .dirty = true};
     c->workers[at] = w;
+    suspend_load(w);
     return w;
 }
 
@@ -49,6 +50,7 @@ void worker_free(struct worker *w)
     free(w->unsupported);
     free(w->quarantine);
     attested_done(&w->attested);
+    suspension_done(&w->by_hand);
     free(w->forbidden);
     free(w->open_text);
     free(w->name);
@@ -235,6 +237,13 @@ static void forget_failures(struct worker *w)
     set_text(&w->problem, NULL);
 }
 
+void worker_retry(struct worker *w)
+{
+    forget_failures(w);
+    w->needs_look = w->c->looks_started + 1;
+    worker_poke(w);
+}
+
 /* Names and addresses came free: who waits for some may go on. */
 static void wake_held(struct controller *c)
 {
@@ -270,12 +279,6 @@ static void bury(struct worker *w)
     report_changed(c);
 }
 
-static bool is_suspended(const struct catalog_entry *e)
-{
-    const struct bottle *b = e ? e->bottle : NULL;
-    return b && b->suspended && (!b->suspend_until || b->suspend_until > (int64_t)time(NULL));
-}
-
 void worker_input(const struct worker *w, struct status_input *ret)
 {
     struct controller *c = w->c;
@@ -291,6 +294,7 @@ void worker_input(const struct worker *w, struct status_input *ret)
                                  .working = w->exec || w->dirty || w->failures,
                                  .terminal = w->terminal,
                                  .now_s = (int64_t)time(NULL)};
+    ret->by_hand = &w->by_hand;
     if (c->observed)
         bottle_view(c->observed, &c->memory, w->name, &ret->view);
 }
@@ -364,6 +368,12 @@ static void begin(struct worker *w)
     worker_pump(w);
 }
 
+/* Suspended means left alone, not left open. */
+bool worker_leaves_alone(const struct worker *w, const struct plan *p)
+{
+    return worker_is_suspended(w) && !p->isolates;
+}
+
 static bool may_act(const struct worker *w, const struct plan *p)
 {
     if (!p->steps_len)
@@ -372,8 +382,7 @@ static bool may_act(const struct worker *w, const struct plan *p)
         return true; /* only looks something up */
     if (w->c->opt.mode == MODE_PLAN)
         return false;
-    /* Suspended means left alone, not left open. */
-    return p->isolates || !is_suspended(catalog_find(&w->c->catalog, w->name));
+    return !worker_leaves_alone(w, p);
 }
 
 /* What is wanted isn't known, or can't be had: the bottle is left as it runs, but not open. */

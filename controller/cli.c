@@ -3,8 +3,10 @@
 
 #include "controller/attestor.h"
 #include "controller/duration.h"
+#include "controller/state.h"
 #include "reconcile/pool.h"
 #include "spec/base/err.h"
+#include "spec/base/num.h"
 #include "spec/base/xalloc.h"
 
 #include <argp.h>
@@ -14,7 +16,7 @@
 
 const struct verb cli_verbs[] = {
     {"run", "--manifests DIR [--manifests DIR…] --state DIR",
-     "keep the engine as the manifests say", "mseSiuaUPIoR1", verb_run},
+     "keep the engine as the manifests say", "mseSiuaUPIoRC1", verb_run},
     {"validate", "FILE|DIR…", "check manifests offline; every error of every file", "oP",
      verb_validate},
     {"render", "pipelock|routes|all FILE [--bottle NAME]",
@@ -67,6 +69,8 @@ static const struct option_row option_rows[] = {
     {'1', KEY_LONG + '1', "once", NULL, "converge, then end: 0 when every bottle is Ready, else 1"},
     {'R', KEY_LONG + 'R', "attest", "INTERVAL",
      "attest every bottle that often (90s, 10m, 1h); what gets out is quarantined"},
+    {'C', KEY_LONG + 'C', "ca-days", "N",
+     "life of the CAs that are made, 1 to 3650 days; they rotate before it ends; default 3650"},
     {'b', 'b', "bottle", "NAME", "which bottle of the file"},
     {'w', 'w', "watch", NULL, "print again whenever something changes"},
     {'H', KEY_LONG + 'H', "no-headers", NULL, "without the first line of the table"},
@@ -144,6 +148,14 @@ static bool parse_interval(const char *text, int64_t min_s, unsigned *ret_s)
         return false;
     *ret_s = (unsigned)s;
     return true;
+}
+
+static bool parse_days(const char *text, unsigned *ret)
+{
+    int64_t days = 0;
+    bool ok = num_parse(sv_of(text), 1, STATE_CA_DAYS, &days);
+    *ret = (unsigned)days;
+    return ok;
 }
 
 /* Options that are kept as they are written, each in its own member. */
@@ -229,6 +241,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
                        "--attest '%s': expected seconds, minutes or hours such as 90s, 10m or 1h, "
                        "from %ds to 24h",
                        arg, ATTEST_INTERVAL_MIN_S);
+        return 0;
+    case KEY_LONG + 'C':
+        if (!parse_days(arg, &cli->ca_days))
+            argp_error(state, "--ca-days '%s': expected 1 to %d days", arg, STATE_CA_DAYS);
         return 0;
     case ARGP_KEY_ARG:
         str_list_add(&cli->args, arg);

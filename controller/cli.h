@@ -28,6 +28,7 @@ struct cli {
     const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *policy, *bottle,
         *base, *context, *timeout, *reason, *until;
     char *image[ROLE_COUNT]; /* owned */
+    unsigned ca_days;        /* 0: not asked for */
     unsigned attest_s;       /* 0: not asked for */
     char *socket_default;    /* owned */
     enum output output;

@@ -360,6 +360,8 @@ static struct err *open_all(struct controller *c)
                                                                  &c->state);
     if (!e)
         c->pinned = pinned_new(c->state);
+    if (!e && c->opt.ca_days)
+        state_set_ca_days(c->state, c->opt.ca_days);
     if (!e)
         e = manifests_seed(c);
     if (!e)

@@ -48,6 +48,7 @@ struct controller_options {
     const char *upstream_ca_file;
     const char *policy_file;
     const char *image[ROLE_COUNT];
+    unsigned ca_days;  /* the life of CAs that are made; 0: STATE_CA_DAYS */
     unsigned attest_s; /* between two attestations of a bottle; 0: none without need */
 };
 
@@ -77,6 +78,7 @@ struct worker {
     char *problem;
     char *secrets_problem;
     char *unsupported;
+    char *trust;             /* as recorded, see rotation.c; NULL: nothing is */
     char *forbidden;         /* why the installation's rules don't let it run; NULL: they do */
     char *quarantine;        /* why the agent may not run; NULL: it may */
     const char *open_reason; /* what opens the bottle, of the last look; NULL: nothing */

@@ -2,6 +2,7 @@
 /* Status as JSON: what the API serves and `get` prints. */
 #include "controller/controller.h"
 #include "controller/log.h"
+#include "controller/rotation.h"
 #include "controller/routes.h"
 #include "reconcile/clock.h"
 #include "spec/base/xalloc.h"
@@ -57,11 +58,11 @@ json_t *report_bottle(const struct worker *w)
     struct status_input in;
     worker_input(w, &in);
     json_t *status = XNN(
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "observedGeneration",
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "observedGeneration",
                   (json_int_t)w->generation, "conditions", conditions_json(&w->conditions),
                   "components", components_json(&in, &w->c->memory), "networks", networks_json(&in),
-                  "nextRetryAt", retry_time(w), "attest", attested_json(&w->attested), "drift",
-                  drift(w), "suspendedByHand", by_hand(w)));
+                  "cas", rotation_json(w), "nextRetryAt", retry_time(w), "attest",
+                  attested_json(&w->attested), "drift", drift(w), "suspendedByHand", by_hand(w)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "Bottle",
                          "metadata", metadata(w, in.entry), "status", status));
 }

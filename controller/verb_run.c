@@ -23,7 +23,8 @@ static struct err *options_of(const struct cli *cli, struct controller_options *
                                        .socket = cli->socket ? cli->socket : cli->socket_default,
                                        .address_pool = cli->pool,
                                        .upstream_ca_file = cli->upstream_ca,
-                                       .policy_file = cli->policy};
+                                       .policy_file = cli->policy,
+                                       .ca_days = cli->ca_days};
     for (int r = 0; r < ROLE_COUNT; r++)
         ret->image[r] = cli->image[r];
     return NULL;

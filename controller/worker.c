@@ -2,6 +2,7 @@
 /* One bottle: look, plan, carry out, look again, until the plan is empty. */
 #include "controller/controller.h"
 #include "controller/log.h"
+#include "controller/rotation.h"
 #include "reconcile/openings.h"
 #include "spec/base/xalloc.h"
 
@@ -51,6 +52,7 @@ void worker_free(struct worker *w)
     free(w->quarantine);
     attested_done(&w->attested);
     suspension_done(&w->by_hand);
+    free(w->trust);
     free(w->forbidden);
     free(w->open_text);
     free(w->name);
@@ -106,6 +108,8 @@ static struct err *identify(struct worker *w, const struct bottle *b)
     const char *hint = uid_on_engine(w);
     TRY(state_bottle(w->c->state, w->name, hint ? hint : b->uid, &w->identity));
     struct err *e = state_load_quarantine(w->c->state, w->name, &w->quarantine);
+    if (!e)
+        e = rotation_load(w);
     if (e)
         bottle_state_done(&w->identity);
     TRY(e);
@@ -121,6 +125,42 @@ static struct err *check_rules(const struct worker *w, const struct bottle *b)
     if (w->forbidden && !v.roles[ROLE_AGENT].container)
         return err_new(ERR_INVALID, "%s", w->forbidden);
     return rules_refuse(w->c, b);
+}
+
+static struct render_inputs inputs_of(const struct bottle_state *id,
+                                      const struct secret_set *secrets)
+{
+    const struct ca_beside *egress = &id->egress_beside, *pipelock = &id->pipelock_beside;
+    return (struct render_inputs){
+        .uid = id->uid,
+        .secrets = secrets->items,
+        .secrets_len = secrets->len,
+        .egress_ca_cert = sv_of(id->egress_ca_cert),
+        .egress_ca_key = sv_of(id->egress_ca_key),
+        .egress_ca_old = sv_of(egress->old_cert ? egress->old_cert : ""),
+        .egress_ca_next = sv_of(egress->next_cert ? egress->next_cert : ""),
+        .pipelock_ca_cert = sv_of(id->pipelock_ca_cert),
+        .pipelock_ca_key = sv_of(id->pipelock_ca_key),
+        .pipelock_ca_old = sv_of(pipelock->old_cert ? pipelock->old_cert : ""),
+        .pipelock_ca_next = sv_of(pipelock->next_cert ? pipelock->next_cert : "")};
+}
+
+/* With the CAs that are due now. */
+static struct err *render_rotated(struct worker *w, const struct bottle *b,
+                                  const struct render_settings *s, const struct secret_set *secrets,
+                                  struct desired **ret)
+{
+    bool noted = w->c->opt.mode != MODE_PLAN && rotation_save(w);
+    bool may_rotate = noted && !worker_is_suspended(w);
+    if (may_rotate)
+        rotation_begin(w);
+    struct render_inputs in = inputs_of(&w->identity, secrets);
+    TRY(desired_render(b, s, &in, ret));
+    if (!may_rotate || !rotation_switch(w, *ret))
+        return NULL;
+    *ret = desired_free(*ret);
+    in = inputs_of(&w->identity, secrets);
+    return desired_render(b, s, &in, ret);
 }
 
 static struct err *render(struct worker *w, const struct bottle *b, struct desired **ret)
@@ -141,16 +181,9 @@ static struct err *render(struct worker *w, const struct bottle *b, struct desir
     set_text(&w->secrets_problem, missing ? err_message(missing) : NULL);
     if (missing)
         return TAKE_PTR(missing);
-    struct render_inputs in = {.uid = w->identity.uid,
-                               .secrets = secrets.items,
-                               .secrets_len = secrets.len,
-                               .egress_ca_cert = sv_of(w->identity.egress_ca_cert),
-                               .egress_ca_key = sv_of(w->identity.egress_ca_key),
-                               .pipelock_ca_cert = sv_of(w->identity.pipelock_ca_cert),
-                               .pipelock_ca_key = sv_of(w->identity.pipelock_ca_key)};
     struct err *e = check_rules(w, b);
     if (!e)
-        e = desired_render(b, &s, &in, ret);
+        e = render_rotated(w, b, &s, &secrets, ret);
     secret_set_done(&secrets);
     set_text(&w->unsupported, e ? err_message(e) : NULL);
     return e;

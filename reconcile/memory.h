@@ -2,7 +2,7 @@
 /*
  * What the controller has learned and the engine's lists don't tell: images looked up, the policy
  * hashes that proxies have logged, subnets the engine refused. All of it can be learned again; none
- * of it is on disk.
+ * of it is on disk, but for what agents were given to trust (controller/rotation.c).
  */
 #ifndef BOTTLER_RECONCILE_MEMORY_H
 #define BOTTLER_RECONCILE_MEMORY_H

@@ -27,6 +27,8 @@ const struct verb cli_verbs[] = {
      verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
     {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
+    {"history", "NAME", "a bottle's generations: when, from where, what changed, how each ended",
+     "iuoH", verb_history},
     {"suspend", "NAME…|--all", "leave bottles as they are: no change, no repair", "iuAEN",
      verb_suspend},
     {"resume", "NAME…|--all", "keep bottles as their manifests say again", "iuA", verb_resume},

@@ -65,6 +65,7 @@ int verb_events(const struct cli *cli);
 int verb_images(const struct cli *cli);
 int verb_attest(const struct cli *cli);
 int verb_doctor(const struct cli *cli);
+int verb_history(const struct cli *cli);
 int verb_suspend(const struct cli *cli);
 int verb_resume(const struct cli *cli);
 

@@ -13,6 +13,7 @@
 #include "controller/api.h"
 #include "controller/attestor.h"
 #include "controller/engine.h"
+#include "controller/history.h"
 #include "controller/journal.h"
 #include "controller/pinned.h"
 #include "controller/rules.h"
@@ -87,6 +88,9 @@ struct worker {
     uint64_t ended_ns;      /* when its last requests had ended */
     struct own_deeds deeds; /* whose events are still to come */
     struct attested attested;
+    struct kv_list secret_hashes; /* of the last render that had its secrets */
+    struct applied applied;       /* the last generation that converged */
+    struct history history;
     struct suspension by_hand;
     struct conditions conditions;
 };
@@ -160,6 +164,8 @@ void controller_dispatch(struct controller *c);
 void manifests_load(struct controller *c);
 struct err *manifests_seed(struct controller *c) ERR_NODISCARD;
 void manifests_keep(struct controller *c, struct catalog_entry *e);
+/* The text that was kept last; NULL: none can be had. The caller frees. */
+char *manifests_kept(struct controller *c, const char *name);
 
 /* observe.c */
 void observe(struct controller *c);

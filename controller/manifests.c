@@ -195,6 +195,17 @@ static bool split_record(char *record, int64_t *ret_generation, char **ret_file,
     return num_parse(sv_of(record + strlen(generation)), 1, INT64_MAX, ret_generation);
 }
 
+char *manifests_kept(struct controller *c, const char *name)
+{
+    AUTO_FREE char *record = NULL;
+    size_t n = 0;
+    int64_t generation = 0;
+    char *file = NULL;
+    char *text = NULL;
+    AUTO_ERR e = state_load_manifest(c->state, name, &record, &n);
+    return !e && split_record(record, &generation, &file, &text) ? xstrdup(text) : NULL;
+}
+
 static void seed_one(struct controller *c, const char *name, char *record)
 {
     int64_t generation = 0;

@@ -120,6 +120,7 @@ static const struct api_route {
 } routes[] = {
     {"GET", "/v1/bottles", get_bottles}, /* what a watch repeats */
     {"GET", "/v1/bottles/*", get_bottle},
+    {"GET", "/v1/bottles/*/history", api_history},
     {"GET", "/v1/events", get_events},
     /* What is done by hand. */
     {"POST", "/v1/suspend", api_suspend},

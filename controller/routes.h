@@ -40,5 +40,8 @@ char *route_user(const struct route_call *call);
  * answer {"items": [{"name", "suspended"}], "refused": [{"name", "why"}]}. */
 json_t *api_suspend(const struct route_call *call, int *ret_status);
 json_t *api_resume(const struct route_call *call, int *ret_status);
+/* api_history.c: GET /v1/bottles/NAME/history answers {"kind": "HistoryList", "items": […]}, see
+ * ledger_json(). */
+json_t *api_history(const struct route_call *call, int *ret_status);
 
 #endif

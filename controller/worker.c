@@ -51,6 +51,9 @@ void worker_free(struct worker *w)
     free(w->unsupported);
     free(w->quarantine);
     attested_done(&w->attested);
+    kv_list_clear(&w->secret_hashes);
+    applied_done(&w->applied);
+    history_done(&w->history);
     suspension_done(&w->by_hand);
     free(w->trust);
     free(w->forbidden);
@@ -113,6 +116,7 @@ static struct err *identify(struct worker *w, const struct bottle *b)
     if (e)
         bottle_state_done(&w->identity);
     TRY(e);
+    history_load(w);
     w->have_identity = true;
     return NULL;
 }
@@ -181,6 +185,7 @@ static struct err *render(struct worker *w, const struct bottle *b, struct desir
     set_text(&w->secrets_problem, missing ? err_message(missing) : NULL);
     if (missing)
         return TAKE_PTR(missing);
+    secret_hashes(&secrets, s.hash_key, &w->secret_hashes);
     struct err *e = check_rules(w, b);
     if (!e)
         e = render_rotated(w, b, &s, &secrets, ret);
@@ -337,6 +342,7 @@ void worker_status(struct worker *w)
     struct status_input in;
     worker_input(w, &in);
     journal_conditions(w->c->journal, w->name, &w->conditions, &in);
+    history_follow(w);
     report_changed(w->c);
 }
 
@@ -376,6 +382,7 @@ static bool look(struct worker *w, struct desired **ret)
     free(w->forbidden);
     w->forbidden = rules_forbid(c, e->bottle);
     AUTO_ERR fault = render(w, e->bottle, ret);
+    history_accepted(w, e);
     manifests_keep(c, catalog_find(&c->catalog, w->name));
     if (fault && !w->secrets_problem && !w->unsupported)
         wait_failed(w, fault);

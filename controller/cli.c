@@ -29,6 +29,8 @@ const struct verb cli_verbs[] = {
     {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
     {"history", "NAME", "a bottle's generations: when, from where, what changed, how each ended",
      "iuoH", verb_history},
+    {"reconcile", "NAME…|--all", "have bottles looked at now, and wait until they are ready",
+     "iuAXT", verb_reconcile},
     {"suspend", "NAME…|--all", "leave bottles as they are: no change, no repair", "iuAEN",
      verb_suspend},
     {"resume", "NAME…|--all", "keep bottles as their manifests say again", "iuA", verb_resume},
@@ -86,10 +88,11 @@ static const struct option_row option_rows[] = {
     {'W', KEY_LONG + 'W', "no-wide", NULL,
      "attempt no addresses of the world (metadata services, public resolvers)"},
     {'T', KEY_LONG + 'T', "timeout", "TIME",
-     "such as 90s or 10m; default 5m, for each bottle"},
+     "such as 90s or 10m; default 5m; of attest: for each bottle"},
     {'E', KEY_LONG + 'E', "reason", "TEXT", "why, for those who ask"},
     {'N', KEY_LONG + 'N', "until", "TIME",
      "when it ends by itself: 2026-12-01T00:00:00Z, or how long from now: 30m, 2h, 3d"},
+    {'X', KEY_LONG + 'X', "with-source", NULL, "look at the manifests again first"},
     {'c', KEY_LONG + 'c', "context", "DIR", "directory that holds the sidecars' build contexts"},
 };
 enum { OPTION_ROWS = sizeof(option_rows) / sizeof(*option_rows) };
@@ -186,6 +189,7 @@ static const struct plain_option flag_options[] = {
     {KEY_LONG + 'H', offsetof(struct cli, no_headers)},
     {KEY_LONG + 'A', offsetof(struct cli, all)},
     {KEY_LONG + 'W', offsetof(struct cli, no_wide)},
+    {KEY_LONG + 'X', offsetof(struct cli, with_source)},
 };
 static const struct plain_option list_options[] = {
     {'m', offsetof(struct cli, manifests)},

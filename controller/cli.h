@@ -32,7 +32,7 @@ struct cli {
     unsigned attest_s;       /* 0: not asked for */
     char *socket_default;    /* owned */
     enum output output;
-    bool once, watch, no_headers, all, no_wide;
+    bool once, watch, no_headers, all, no_wide, with_source;
 };
 
 struct verb {
@@ -66,6 +66,7 @@ int verb_images(const struct cli *cli);
 int verb_attest(const struct cli *cli);
 int verb_doctor(const struct cli *cli);
 int verb_history(const struct cli *cli);
+int verb_reconcile(const struct cli *cli);
 int verb_suspend(const struct cli *cli);
 int verb_resume(const struct cli *cli);
 

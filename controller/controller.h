@@ -60,6 +60,14 @@ struct own_deeds {
     unsigned updates[ROLE_COUNT];
 };
 
+/* A pass that was asked for by hand. */
+struct asked {
+    uint64_t token;   /* 0: never */
+    uint64_t poll;    /* of the sources, that it is to come after; 0: any */
+    uint64_t handled; /* the last one that has ended */
+    bool begun;       /* a pass that came after the request, and that poll */
+};
+
 struct worker {
     struct controller *c;
     char *name;
@@ -92,6 +100,7 @@ struct worker {
     struct applied applied;       /* the last generation that converged */
     struct history history;
     struct suspension by_hand;
+    struct asked asked;
     struct conditions conditions;
 };
 
@@ -124,6 +133,9 @@ struct controller {
     uint64_t events_id;
 
     struct catalog catalog;
+    uint64_t source_polls; /* begun by hand */
+    uint64_t source_polls_done;
+    uint64_t last_token;
     struct lastgood lastgood;
     struct str_list sources_seen; /* directories of manifests that were listed at least once */
     bool manifests_known;         /* all of them were */
@@ -166,6 +178,16 @@ struct err *manifests_seed(struct controller *c) ERR_NODISCARD;
 void manifests_keep(struct controller *c, struct catalog_entry *e);
 /* The text that was kept last; NULL: none can be had. The caller frees. */
 char *manifests_kept(struct controller *c, const char *name);
+
+/* api_reconcile.c */
+/* Lists the manifests again; the answer is the number of the poll that has begun for this, at most
+ * c->source_polls_done when it is over already. */
+uint64_t controller_poll_source(struct controller *c);
+/* Poll `poll` is over, well or not. */
+void controller_polled(struct controller *c, uint64_t poll);
+/* A pass begins; w->conditions were judged. */
+void reconcile_begun(struct worker *w);
+void reconcile_follow(struct worker *w);
 
 /* observe.c */
 void observe(struct controller *c);

@@ -57,12 +57,13 @@ json_t *report_bottle(const struct worker *w)
 {
     struct status_input in;
     worker_input(w, &in);
-    json_t *status = XNN(
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "observedGeneration",
-                  (json_int_t)w->generation, "conditions", conditions_json(&w->conditions),
-                  "components", components_json(&in, &w->c->memory), "networks", networks_json(&in),
-                  "cas", rotation_json(w), "nextRetryAt", retry_time(w), "attest",
-                  attested_json(&w->attested), "drift", drift(w), "suspendedByHand", by_hand(w)));
+    json_t *status =
+        XNN(json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "observedGeneration",
+                      (json_int_t)w->generation, "conditions", conditions_json(&w->conditions),
+                      "components", components_json(&in, &w->c->memory), "networks",
+                      networks_json(&in), "cas", rotation_json(w), "nextRetryAt", retry_time(w),
+                      "attest", attested_json(&w->attested), "drift", drift(w), "suspendedByHand",
+                      by_hand(w), "lastHandledReconcile", (json_int_t)w->asked.handled));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "Bottle",
                          "metadata", metadata(w, in.entry), "status", status));
 }
@@ -125,6 +126,7 @@ static const struct api_route {
     /* What is done by hand. */
     {"POST", "/v1/suspend", api_suspend},
     {"POST", "/v1/resume", api_resume},
+    {"POST", "/v1/reconcile", api_reconcile},
 };
 
 /* Whether the path is of this form; ret_name is what stands at the "*", or empty. */

@@ -40,6 +40,10 @@ char *route_user(const struct route_call *call);
  * answer {"items": [{"name", "suspended"}], "refused": [{"name", "why"}]}. */
 json_t *api_suspend(const struct route_call *call, int *ret_status);
 json_t *api_resume(const struct route_call *call, int *ret_status);
+/* api_reconcile.c: POST /v1/reconcile {names | all, withSource} answers {"token", "names",
+ * "suspended"}: a pass is due for `names`; the bottles' status.lastHandledReconcile is at least
+ * `token` once it has ended. Of all, those that are suspended are left out. */
+json_t *api_reconcile(const struct route_call *call, int *ret_status);
 /* api_history.c: GET /v1/bottles/NAME/history answers {"kind": "HistoryList", "items": […]}, see
  * ledger_json(). */
 json_t *api_history(const struct route_call *call, int *ret_status);

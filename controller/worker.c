@@ -343,6 +343,7 @@ void worker_status(struct worker *w)
     worker_input(w, &in);
     journal_conditions(w->c->journal, w->name, &w->conditions, &in);
     history_follow(w);
+    reconcile_follow(w);
     report_changed(w->c);
 }
 
@@ -438,6 +439,7 @@ static void keep_closed(struct worker *w)
 void worker_pass(struct worker *w)
 {
     struct desired *d = NULL;
+    reconcile_begun(w);
     w->dirty = false;
     w->not_before_ns = 0;
     bool may = look(w, &d);

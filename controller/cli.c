@@ -4,6 +4,7 @@
 #include "controller/attestor.h"
 #include "controller/duration.h"
 #include "controller/state.h"
+#include "reconcile/backoff.h"
 #include "reconcile/pool.h"
 #include "spec/base/err.h"
 #include "spec/base/num.h"
@@ -16,14 +17,14 @@
 
 const struct verb cli_verbs[] = {
     {"run", "--manifests DIR [--manifests DIR…] --state DIR",
-     "keep the engine as the manifests say", "mseSiuaUPIoRC1", verb_run},
+     "keep the engine as the manifests say", "mseSiuaUPIoRC1GM", verb_run},
     {"validate", "FILE|DIR…", "check manifests offline; every error of every file", "oP",
      verb_validate},
     {"render", "pipelock|routes|all FILE [--bottle NAME]",
      "print what the proxies would read, offline", "bP", verb_render},
     {"explain", "[FIELD]", "what a field of the manifest means", "o", verb_explain},
     {"schema", "", "JSON Schema of the manifest, for editors", "", verb_schema},
-    {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUPIo",
+    {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUPIoGM",
      verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
     {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
@@ -34,6 +35,12 @@ const struct verb cli_verbs[] = {
     {"suspend", "NAME…|--all", "leave bottles as they are: no change, no repair", "iuAEN",
      verb_suspend},
     {"resume", "NAME…|--all", "keep bottles as their manifests say again", "iuA", verb_resume},
+    {"prune", "[--dry-run|--approve] [NAME…]",
+     "what stands to be deleted, and why it is held; or let it go", "iuoHdy", verb_prune},
+    {"adopt", "NAME|ID", "give a container that was renamed by hand its name back", "iu",
+     verb_adopt},
+    {"forget", "NAME|ID", "say no more of an object that isn't provably bottler's", "iu",
+     verb_forget},
     {"doctor", "", "what this engine can and can't isolate, and what bottler does about it", "eaIo",
      verb_doctor},
     {"attest", "NAME…|--all", "prove that bottles are sealed, by attempts from inside them",
@@ -75,6 +82,14 @@ static const struct option_row option_rows[] = {
      "attest every bottle that often (90s, 10m, 1h); what gets out is quarantined"},
     {'C', KEY_LONG + 'C', "ca-days", "N",
      "life of the CAs that are made, 1 to 3650 days; they rotate before it ends; default 3650"},
+    {'G', KEY_LONG + 'G', "delete-grace", "DURATION",
+     "how long a bottle whose manifest is gone is kept (0s, 30s, 5m, 1h); default 30s"},
+    {'M', KEY_LONG + 'M', "max-deletes", "N,P%",
+     "more that are gone at once, or a larger share of all bottles, are held until `prune "
+     "--approve`; default " GRAVES_DEFAULT},
+    {'d', KEY_LONG + 'd', "dry-run", NULL, "only list, the default"},
+    {'y', KEY_LONG + 'y', "approve", NULL,
+     "delete what is listed now, or the named ones whatever holds them"},
     {'b', 'b', "bottle", "NAME", "which bottle of the file"},
     {'w', 'w', "watch", NULL, "print again whenever something changes"},
     {'H', KEY_LONG + 'H', "no-headers", NULL, "without the first line of the table"},
@@ -163,6 +178,26 @@ static bool parse_days(const char *text, unsigned *ret)
     return ok;
 }
 
+static void set_grace(struct cli *cli, const char *arg, struct argp_state *state)
+{
+    unsigned grace_s = 0;
+    if (!parse_interval(arg, 0, &grace_s))
+        argp_error(state,
+                   "--delete-grace '%s': expected seconds, minutes or hours such as 0s, 30s or 1h, "
+                   "at most 24h",
+                   arg);
+    cli->deletion.grace_ns = grace_s * NS_PER_S;
+}
+
+static void set_max_deletes(struct cli *cli, const char *arg, struct argp_state *state)
+{
+    if (!graves_limits_parse(arg, &cli->deletion))
+        argp_error(state,
+                   "--max-deletes '%s': expected a number, a share, or both, such as 5, 50%% or "
+                   "5,50%%",
+                   arg);
+}
+
 /* Options that are kept as they are written, each in its own member. */
 struct plain_option {
     int key;
@@ -185,6 +220,8 @@ static const struct plain_option text_options[] = {
 };
 static const struct plain_option flag_options[] = {
     {KEY_LONG + '1', offsetof(struct cli, once)},
+    {KEY_LONG + 'd', offsetof(struct cli, dry_run)},
+    {KEY_LONG + 'y', offsetof(struct cli, approve)},
     {'w', offsetof(struct cli, watch)},
     {KEY_LONG + 'H', offsetof(struct cli, no_headers)},
     {KEY_LONG + 'A', offsetof(struct cli, all)},
@@ -251,6 +288,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_LONG + 'C':
         if (!parse_days(arg, &cli->ca_days))
             argp_error(state, "--ca-days '%s': expected 1 to %d days", arg, STATE_CA_DAYS);
+        return 0;
+    case KEY_LONG + 'G':
+        set_grace(cli, arg, state);
+        return 0;
+    case KEY_LONG + 'M':
+        set_max_deletes(cli, arg, state);
         return 0;
     case ARGP_KEY_ARG:
         str_list_add(&cli->args, arg);
@@ -347,7 +390,11 @@ static int run_verb(const struct verb *v, int argc, char **argv)
             options[n++] = (struct argp_option){
                 .name = row->name, .key = row->key, .arg = row->arg, .doc = row->doc};
     }
-    struct cli cli = {.instance = "bottler", .pool = POOL_DEFAULT};
+    struct cli cli = {.instance = "bottler",
+                      .pool = POOL_DEFAULT,
+                      .deletion = {.grace_ns = GRAVES_GRACE_S * NS_PER_S,
+                                   .max = GRAVES_MAX,
+                                   .max_percent = GRAVES_MAX_PERCENT}};
     AUTO_FREE char *usage = xasprintf("%s %s", v->name, v->args);
     struct argp argp = {
         .options = options, .parser = parse_option, .args_doc = usage, .doc = v->help};

@@ -4,6 +4,7 @@
 #ifndef BOTTLER_CONTROLLER_CLI_H
 #define BOTTLER_CONTROLLER_CLI_H
 
+#include "reconcile/graves.h"
 #include "render/names.h"
 #include "spec/base/str.h"
 
@@ -28,11 +29,12 @@ struct cli {
     const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *policy, *bottle,
         *base, *context, *timeout, *reason, *until;
     char *image[ROLE_COUNT]; /* owned */
-    unsigned ca_days;        /* 0: not asked for */
-    unsigned attest_s;       /* 0: not asked for */
-    char *socket_default;    /* owned */
+    struct graves_limits deletion;
+    unsigned ca_days;     /* 0: not asked for */
+    unsigned attest_s;    /* 0: not asked for */
+    char *socket_default; /* owned */
     enum output output;
-    bool once, watch, no_headers, all, no_wide, with_source;
+    bool once, watch, no_headers, all, no_wide, with_source, approve, dry_run;
 };
 
 struct verb {
@@ -62,6 +64,9 @@ int verb_schema(const struct cli *cli);
 int verb_plan(const struct cli *cli);
 int verb_get(const struct cli *cli);
 int verb_events(const struct cli *cli);
+int verb_prune(const struct cli *cli);
+int verb_adopt(const struct cli *cli);
+int verb_forget(const struct cli *cli);
 int verb_images(const struct cli *cli);
 int verb_attest(const struct cli *cli);
 int verb_doctor(const struct cli *cli);

@@ -118,8 +118,10 @@ static int on_wake(sd_event_source *s, uint64_t usec, void *ctx)
     struct controller *c = ctx;
     bool want_look = false;
     uint64_t next = 0;
+    uint64_t grace = 0;
     if (!c->stopping && c->observed && (c->manifests_known || c->manifests_error)) {
         adopt_orphans(c);
+        grace = deletion_update(c);
         for (struct worker *w = due(c, &want_look, &next); w; w = due(c, &want_look, &next)) {
             worker_pass(w);
             want_look = false;
@@ -128,6 +130,8 @@ static int on_wake(sd_event_source *s, uint64_t usec, void *ctx)
     }
     if (want_look)
         observe(c);
+    if (grace && (!next || grace < next))
+        next = grace;
     if (next)
         wake_at(c, next);
     suspensions_arm(c);
@@ -363,6 +367,10 @@ static struct err *open_all(struct controller *c)
     if (!e && c->opt.ca_days)
         state_set_ca_days(c->state, c->opt.ca_days);
     if (!e)
+        e = deletion_open(c, &c->deletion);
+    if (!e)
+        e = orphans_open(c, &c->orphans);
+    if (!e)
         e = manifests_seed(c);
     if (!e)
         e = engine_new(c->loop, &at, &c->engine);
@@ -389,6 +397,8 @@ static void close_all(struct controller *c)
     while (c->workers_len)
         worker_free(c->workers[--c->workers_len]);
     free(c->workers);
+    c->orphans = orphans_free(c->orphans);
+    c->deletion = deletion_free(c->deletion);
     engine_free(c->engine);
     pinned_free(c->pinned);
     state_close(c->state);
@@ -448,6 +458,7 @@ static void add_plan(const struct worker *w, struct str *text, json_t *list)
                  w->secrets_problem ? w->secrets_problem
                  : w->unsupported   ? w->unsupported
                                     : w->problem);
+    deletion_plan_text(w, text);
     if (w->plan && (w->plan->steps_len || w->plan->why))
         plan_print(w->plan, text);
     else

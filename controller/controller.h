@@ -12,9 +12,11 @@
 
 #include "controller/api.h"
 #include "controller/attestor.h"
+#include "controller/deletion.h"
 #include "controller/engine.h"
 #include "controller/history.h"
 #include "controller/journal.h"
+#include "controller/orphans.h"
 #include "controller/pinned.h"
 #include "controller/rules.h"
 #include "controller/secrets.h"
@@ -49,6 +51,7 @@ struct controller_options {
     const char *upstream_ca_file;
     const char *policy_file;
     const char *image[ROLE_COUNT];
+    struct graves_limits deletion;
     unsigned ca_days;  /* the life of CAs that are made; 0: STATE_CA_DAYS */
     unsigned attest_s; /* between two attestations of a bottle; 0: none without need */
 };
@@ -101,6 +104,7 @@ struct worker {
     struct history history;
     struct suspension by_hand;
     struct asked asked;
+    struct parting parting;
     struct conditions conditions;
 };
 
@@ -115,6 +119,8 @@ struct controller {
     struct api_server *api;
     struct attestor *attestor;
     struct journal *journal; /* what has happened, for `events` */
+    struct deletion *deletion;
+    struct orphans *orphans;
     struct rules *rules;     /* what the installation forbids */
     sd_event_source *wake;   /* for the nearest not_before_ns */
     sd_event_source *resync; /* everything, every RESYNC */

@@ -197,8 +197,8 @@ struct before {
 /* Reasons that are part of a bottle's ordinary life. */
 static bool ordinary(const char *reason)
 {
-    static const char *const reasons[] = {"Progressing", "Finished",   "NotWanted",  "Suspended",
-                                          "Removed",     "NoManifest", "Unconfirmed"};
+    static const char *const reasons[] = {"Progressing", "Finished",   "NotWanted",   "Suspended",
+                                          "Removed",     "NoManifest", "Unconfirmed", "PruneHeld"};
     for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
         if (strcmp(reason, reasons[i]) == 0)
             return true;
@@ -285,6 +285,17 @@ static void tell_suspended(struct journal *j, const char *bottle, const struct b
         journal_add(j, bottle, JOURNAL_NORMAL, "Resumed", xstrdup("it is kept as desired again"));
 }
 
+/* Each reason has a name of its own that is told; what is kept on purpose is nothing to warn of. */
+static void tell_prune_held(struct journal *j, const char *bottle, const struct before *was,
+                            const struct condition *is)
+{
+    if (is->present && differs(was, is, true))
+        journal_add(j, bottle,
+                    strcmp(is->reason, "Preserved") == 0 ? JOURNAL_NORMAL : JOURNAL_WARNING,
+                    strcmp(is->reason, "MoveOffered") == 0 ? "MoveOffered" : "PruneHeld",
+                    xasprintf("%s: %s", is->reason, is->message));
+}
+
 void journal_conditions(struct journal *j, const char *bottle, struct conditions *c,
                         const struct status_input *in)
 {
@@ -302,6 +313,7 @@ void journal_conditions(struct journal *j, const char *bottle, struct conditions
     tell_ready(j, bottle, &was[COND_READY], &c->of[COND_READY]);
     tell_stalled(j, bottle, &was[COND_STALLED], &c->of[COND_STALLED]);
     tell_suspended(j, bottle, &was[COND_SUSPENDED], &c->of[COND_SUSPENDED]);
+    tell_prune_held(j, bottle, &was[COND_PRUNE_HELD], &c->of[COND_PRUNE_HELD]);
     for (int t = 0; t < COND_COUNT; t++)
         free(was[t].message);
 }

@@ -129,17 +129,19 @@ static void wake_workers(struct controller *c)
             w->not_before_ns = 0; /* an edit ends a wait */
         worker_poke(w);
     }
+    deletion_listed(c);
     controller_dispatch(c);
 }
 
 void manifests_load(struct controller *c)
 {
     struct file_listing files = {0};
-    files_list(c->opt.manifests, &files);
+    files_list(deletion_sources(c), &files);
     if (c->watch)
         watch_listed(c->watch, file_listing_digest(&files));
     note_unknown(c, file_listing_unknown(&files));
     note_sources(c, &files);
+    deletion_read(c, &files);
     struct manifest_input *inputs = NULL;
     file_listing_inputs(&files, &inputs);
     struct manifest_rules rules = rules_of_manifests(c->rules);

@@ -93,6 +93,7 @@ static struct err *take(struct controller *c, const struct look *l)
     c->observed = o;
     forget_what_is_gone(c);
     note_probes(c);
+    orphans_look(c);
     return NULL;
 }
 

@@ -82,11 +82,11 @@ json_t *report_bottles(const struct controller *c)
     for (size_t i = 0; i < c->workers_len; i++)
         json_array_append_new(items, report_bottle(c->workers[i]));
     json_t *health = XNN(json_pack(
-        "{s:b, s:b, s:s?, s:s?, s:s?, s:I, s:I}", "engineConnected", c->connected, "manifestsKnown",
-        c->manifests_known, "problem", c->manifests_error, "watchProblem",
+        "{s:b, s:b, s:s?, s:s?, s:s?, s:I, s:I, s:o}", "engineConnected", c->connected,
+        "manifestsKnown", c->manifests_known, "problem", c->manifests_error, "watchProblem",
         c->watch ? watch_problem(c->watch) : NULL, "policyProblem", rules_problem(c->rules),
         "mutatingRequests", (json_int_t)(c->engine ? engine_mutations(c->engine) : 0), "lastEvent",
-        (json_int_t)journal_last(c->journal)));
+        (json_int_t)journal_last(c->journal), "orphans", orphans_json(c)));
     if (c->watch)
         json_object_set_new(health, "source", source_counters(watch_counters(c->watch)));
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
@@ -127,6 +127,9 @@ static const struct api_route {
     {"POST", "/v1/suspend", api_suspend},
     {"POST", "/v1/resume", api_resume},
     {"POST", "/v1/reconcile", api_reconcile},
+    {"POST", "/v1/prune", api_prune},
+    {"POST", "/v1/adopt", api_adopt},
+    {"POST", "/v1/forget", api_forget},
 };
 
 /* Whether the path is of this form; ret_name is what stands at the "*", or empty. */

@@ -47,5 +47,15 @@ json_t *api_reconcile(const struct route_call *call, int *ret_status);
 /* api_history.c: GET /v1/bottles/NAME/history answers {"kind": "HistoryList", "items": […]}, see
  * ledger_json(). */
 json_t *api_history(const struct route_call *call, int *ret_status);
+/* api_prune.c:
+ *   POST /v1/prune {"approve": false}                  {"items", "orphans", "problem"}
+ *   POST /v1/prune {"approve": true, "names": [NAME…]} {"approved": [NAME…], "notApproved":
+ *                                                      [{"name", "message"}]}; no names: all
+ *   POST /v1/adopt {"object": NAME|ID}                 202 {"id"}: not in controller.orphans any
+ *                                                      more when done, or there with a `problem`
+ *   POST /v1/forget {"object": NAME|ID}                {"id"} */
+json_t *api_prune(const struct route_call *call, int *ret_status);
+json_t *api_adopt(const struct route_call *call, int *ret_status);
+json_t *api_forget(const struct route_call *call, int *ret_status);
 
 #endif

@@ -24,6 +24,7 @@ static struct err *options_of(const struct cli *cli, struct controller_options *
                                        .address_pool = cli->pool,
                                        .upstream_ca_file = cli->upstream_ca,
                                        .policy_file = cli->policy,
+                                       .deletion = cli->deletion,
                                        .ca_days = cli->ca_days};
     for (int r = 0; r < ROLE_COUNT; r++)
         ret->image[r] = cli->image[r];

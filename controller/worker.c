@@ -56,6 +56,7 @@ void worker_free(struct worker *w)
     history_done(&w->history);
     suspension_done(&w->by_hand);
     free(w->trust);
+    free(w->parting.moved_to);
     free(w->forbidden);
     free(w->open_text);
     free(w->name);
@@ -89,7 +90,7 @@ static void set_text(char **slot, const char *text)
 static const struct catalog_entry *wanted_entry(const struct worker *w)
 {
     const struct catalog_entry *e = catalog_find(&w->c->catalog, w->name);
-    return e && e->bottle && e->state != ENTRY_GONE ? e : NULL;
+    return e && e->bottle && (e->state != ENTRY_GONE || deletion_keeps(w)) ? e : NULL;
 }
 
 /* The uid that the engine's objects of this bottle carry, for a state directory that has lost its
@@ -219,6 +220,7 @@ static struct diff_input diff_input_of(const struct worker *w, const struct desi
                                .memory = &c->memory,
                                .pool = &c->pool,
                                .caps = &c->caps,
+                               .preserve = deletion_preserves(w),
                                .quarantine = w->forbidden ? w->forbidden : w->quarantine,
                                .now_ns = now_ns(c)};
 }
@@ -311,6 +313,7 @@ static void bury(struct worker *w)
     }
     pinned_forget(c->pinned, w->name);
     catalog_drop(&c->catalog, w->name);
+    deletion_buried(w);
     attestor_forget(c->attestor, w->name);
     worker_drop(w);
     wake_held(c);
@@ -333,6 +336,7 @@ void worker_input(const struct worker *w, struct status_input *ret)
                                  .terminal = w->terminal,
                                  .now_s = (int64_t)time(NULL)};
     ret->by_hand = &w->by_hand;
+    ret->grave = deletion_of(w);
     if (c->observed)
         bottle_view(c->observed, &c->memory, w->name, &ret->view);
 }
@@ -374,7 +378,7 @@ static bool look(struct worker *w, struct desired **ret)
         set_text(&w->secrets_problem, NULL);
         set_text(&w->unsupported, NULL);
         set_text(&w->forbidden, NULL);
-        return c->manifests_known && !c->manifests_error && !doubtful;
+        return c->manifests_known && !doubtful && deletion_allows(w);
     }
     if (e->generation != w->generation) {
         forget_failures(w);
@@ -409,10 +413,10 @@ static void begin(struct worker *w)
     worker_pump(w);
 }
 
-/* Suspended means left alone, not left open. */
+/* Suspended means left alone, not left open; what is to be deleted was approved. */
 bool worker_leaves_alone(const struct worker *w, const struct plan *p)
 {
-    return worker_is_suspended(w) && !p->isolates;
+    return worker_is_suspended(w) && !p->isolates && (w->desired || !deletion_of(w));
 }
 
 static bool may_act(const struct worker *w, const struct plan *p)
@@ -455,7 +459,7 @@ void worker_pass(struct worker *w)
     bool waits = wait_restart(w, p);
     if (!p->steps_len && !p->hold && !waits) {
         forget_failures(w);
-        if (!d) {
+        if (!d && !deletion_preserves(w)) {
             plan_free(p);
             bury(w);
             return;
@@ -485,7 +489,7 @@ void worker_ended(struct worker *w)
 
 bool worker_settled(const struct worker *w)
 {
-    if (w->exec)
+    if (w->exec || deletion_waits(w))
         return false;
     return !w->dirty || w->failures >= 3 || w->terminal;
 }

@@ -20,6 +20,7 @@ const char *condition_name(enum condition_type t)
         [COND_STALLED] = "Stalled",
         [COND_SUSPENDED] = "Suspended",
         [COND_UPDATE_PENDING] = "UpdatePending",
+        [COND_PRUNE_HELD] = "PruneHeld",
     };
     return names[t];
 }
@@ -78,8 +79,9 @@ static struct verdict spec_held(const struct catalog_entry *e, const char *text)
 
 static struct verdict spec_accepted(const struct status_input *in)
 {
+    const char *fate = in->grave ? in->grave->message : "nothing is done about it now";
     if (!in->entry)
-        return no("NoManifest", xstrdup("no manifest wants this bottle; it is being removed"));
+        return no("NoManifest", xasprintf("no manifest wants this bottle; %s", fate));
     const char *text = in->entry->message ? in->entry->message : "";
     switch (in->entry->state) {
     case ENTRY_ACCEPTED:
@@ -96,7 +98,7 @@ static struct verdict spec_accepted(const struct status_input *in)
     case ENTRY_HELD:
         return spec_held(in->entry, text);
     case ENTRY_GONE:
-        return no("Removed", xstrdup("its manifest is gone; the bottle is being removed"));
+        return no("Removed", xasprintf("its manifest is gone; %s", fate));
     }
     return unknown("Unknown", xstrdup(""));
 }
@@ -180,6 +182,9 @@ static struct verdict ready(const struct status_input *in, const struct conditio
         return no("Invalid", xstrdup("there is no accepted manifest yet; see SpecAccepted"));
     if (is_suspended(in))
         return no("Suspended", xstrdup("suspended: it is left as it is"));
+    if (in->grave)
+        return no(in->grave->verdict == GRAVE_HELD ? "PruneHeld" : "Removed",
+                  xasprintf("no manifest wants it; %s", in->grave->message));
     if (in->unsupported)
         return no("Refused", xstrdup(in->unsupported));
     if (in->secrets_problem)
@@ -245,6 +250,13 @@ static struct verdict update_pending(const struct status_input *in)
     return yes("AgentWaits", xstrdup(in->plan->waits));
 }
 
+static struct verdict prune_held(const struct status_input *in)
+{
+    if (!in->grave || in->grave->verdict != GRAVE_HELD)
+        return absent();
+    return yes(grave_reason_name(in->grave->reason), xstrdup(in->grave->message));
+}
+
 static void apply(struct conditions *c, enum condition_type t, struct verdict v,
                   const struct status_input *in)
 {
@@ -271,6 +283,7 @@ void conditions_update(struct conditions *c, const struct status_input *in)
     apply(c, COND_STALLED, stalled(in), in);
     apply(c, COND_SUSPENDED, suspended(in), in);
     apply(c, COND_UPDATE_PENDING, update_pending(in), in);
+    apply(c, COND_PRUNE_HELD, prune_held(in), in);
 }
 
 json_t *conditions_json(const struct conditions *c)

@@ -5,6 +5,7 @@
 
 #include "reconcile/catalog.h"
 #include "reconcile/diff.h"
+#include "reconcile/graves.h"
 #include "reconcile/suspension.h"
 
 #include <jansson.h>
@@ -20,6 +21,7 @@ enum condition_type {
     COND_STALLED,
     COND_SUSPENDED,
     COND_UPDATE_PENDING,
+    COND_PRUNE_HELD,
     COND_COUNT
 };
 enum truth { TRUTH_UNKNOWN, TRUTH_TRUE, TRUTH_FALSE };
@@ -53,6 +55,7 @@ struct status_input {
     bool working;                /* something is under way or due */
     bool terminal;               /* `problem` won't go away by itself */
     const struct suspension *by_hand; /* NULL: nobody has suspended it by hand */
+    const struct grave *grave;        /* no manifest wants it; NULL: one does, or nobody knows */
     int64_t now_s;
 };
 /* Replaces *c; keeps the times of what did not change. */

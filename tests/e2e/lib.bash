@@ -134,14 +134,16 @@ secret() {
 	(umask 077 && printf '%s' "$2" >"$(inst_dir)/secrets/$1")
 }
 
-# The arguments of `run`; more are added to them.
+# The arguments of `run`; more are added to them, and the last of a kind counts. What is deleted goes at once, and
+# all of it, but for tests that say otherwise.
 inst_run_arguments() {
 	local dir
 	dir=$(inst_dir)
 	printf '%s\n' run --manifests "$dir/manifests" --state "$dir/state" --secrets "$dir/secrets" \
 		--engine "$DOCKER_HOST" --instance "$INST" --socket "$dir/socket" \
 		--upstream-ca "$(engine_ca "$E2E_ENGINE")" \
-		--image "egress=$BOTTLER_IMAGE_EGRESS" --image "pipelock=$BOTTLER_IMAGE_PIPELOCK"
+		--image "egress=$BOTTLER_IMAGE_EGRESS" --image "pipelock=$BOTTLER_IMAGE_PIPELOCK" \
+		--delete-grace 0s --max-deletes 1000,100%
 }
 
 # Starts the controller in the background and waits until it answers.

@@ -168,7 +168,7 @@ bring_up() {
 	"$BOTTLER" run --manifests "$HOME_DIR/manifests" --state "$HOME_DIR/state" --secrets "$HOME_DIR/secrets" \
 		--engine "$DOCKER_HOST" --instance "$INSTANCE" --socket "$HOME_DIR/socket" \
 		--upstream-ca "$(engine_ca "$ENGINE")" --image "egress=$BOTTLER_IMAGE_EGRESS" \
-		--image "pipelock=$BOTTLER_IMAGE_PIPELOCK" </dev/null >"$HOME_DIR/log" 2>&1 &
+		--image "pipelock=$BOTTLER_IMAGE_PIPELOCK" --delete-grace 2s </dev/null >"$HOME_DIR/log" 2>&1 &
 	CONTROLLER=$!
 	until_true 20 "$BOTTLER" get --socket "$HOME_DIR/socket" -o name >/dev/null 2>&1 || die "the controller does not answer"
 	cp -- "$REPO/examples/demo.yaml" "$HOME_DIR/manifests/demo.yaml"

@@ -265,6 +265,42 @@ static void test_suspended(void **state)
     s.in.plan = NULL;
     see(&s);
     assert_false(s.conditions.of[COND_SUSPENDED].present);
+    says(&s, COND_READY, TRUTH_TRUE, "AsDesired", "");
+    plan_free(p);
+    tear_down(&s);
+}
+
+/* No manifest wants it: what comes next is told, and it is never green. */
+static void test_graves(void **state)
+{
+    (void)state;
+    struct situation s;
+    set_up(&s);
+    struct manifest_set *set = manifest_load(NULL, 0);
+    catalog_update(&s.catalog, set);
+    manifest_set_free(set);
+    char wait[] = "it is deleted at noon";
+    struct grave g = {.verdict = GRAVE_WAITS, .message = wait};
+    s.in.grave = &g;
+    see(&s);
+    says(&s, COND_SPEC_ACCEPTED, TRUTH_FALSE, "Removed", "is gone; it is deleted at noon");
+    says(&s, COND_READY, TRUTH_FALSE, "Removed", "no manifest wants it; it is deleted at noon");
+    says(&s, COND_ISOLATED, TRUTH_TRUE, "Sealed", ""); /* kept up as it was */
+    assert_false(s.conditions.of[COND_PRUNE_HELD].present);
+    static const enum grave_reason reasons[] = {GRAVE_TOO_MANY, GRAVE_SUSPENDED, GRAVE_SOURCE,
+                                                GRAVE_MOVED, GRAVE_PRESERVED};
+    static const char *const words[] = {"TooMany", "Suspended", "SourceReplaced", "MoveOffered",
+                                        "Preserved"};
+    g.verdict = GRAVE_HELD;
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+        g.reason = reasons[i];
+        see(&s);
+        says(&s, COND_PRUNE_HELD, TRUTH_TRUE, words[i], "it is deleted at noon");
+        says(&s, COND_READY, TRUTH_FALSE, "PruneHeld", "");
+    }
+    s.in.entry = NULL;
+    see(&s);
+    says(&s, COND_SPEC_ACCEPTED, TRUTH_FALSE, "NoManifest", "it is deleted at noon");
     tear_down(&s);
 }
 
@@ -368,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_problems),
         cmocka_unit_test(test_suspended),
+        cmocka_unit_test(test_graves),
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_json),

@@ -97,6 +97,13 @@ static struct worker *due(struct controller *c, bool *ret_look, uint64_t *ret_ne
     uint64_t now = now_ns(c);
     for (size_t i = 0; i < c->workers_len; i++) {
         struct worker *w = c->workers[i];
+        uint64_t recheck = w->rollout.recheck_ns;
+        if (recheck && recheck <= now) {
+            w->rollout.recheck_ns = 0;
+            w->dirty = true;
+        } else if (recheck && (!*ret_next || recheck < *ret_next)) {
+            *ret_next = recheck;
+        }
         if (w->exec || !w->dirty)
             continue;
         if (w->not_before_ns > now) {

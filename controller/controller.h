@@ -18,6 +18,7 @@
 #include "controller/journal.h"
 #include "controller/orphans.h"
 #include "controller/pinned.h"
+#include "controller/rollout.h"
 #include "controller/rules.h"
 #include "controller/secrets.h"
 #include "controller/state.h"
@@ -102,6 +103,7 @@ struct worker {
     struct kv_list secret_hashes; /* of the last render that had its secrets */
     struct applied applied;       /* the last generation that converged */
     struct history history;
+    struct rollout rollout;
     struct suspension by_hand;
     struct asked asked;
     struct parting parting;

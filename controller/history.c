@@ -148,7 +148,8 @@ static bool is_done(const struct worker *w, const struct catalog_entry *e)
     const struct plan *p = w->plan;
     bool idle = !w->exec && !w->dirty && w->desired && p && !p->steps_len && !p->hold;
     bool so = ready->status == TRUTH_TRUE || (p && p->finished);
-    return idle && so && e->generation == w->generation && ready->generation == e->generation;
+    return idle && so && rollout_is_proven(w) && e->generation == w->generation &&
+           ready->generation == e->generation;
 }
 
 /* One that was reverted is not what runs. */

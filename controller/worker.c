@@ -54,6 +54,7 @@ void worker_free(struct worker *w)
     kv_list_clear(&w->secret_hashes);
     applied_done(&w->applied);
     history_done(&w->history);
+    rollout_done(&w->rollout);
     suspension_done(&w->by_hand);
     free(w->trust);
     free(w->parting.moved_to);
@@ -171,7 +172,6 @@ static struct err *render_rotated(struct worker *w, const struct bottle *b,
 static struct err *render(struct worker *w, const struct bottle *b, struct desired **ret)
 {
     struct controller *c = w->c;
-    TRY(identify(w, b));
     struct render_settings s = {.instance = c->opt.instance,
                                 .installation = state_installation(c->state),
                                 .upstream_ca = {c->upstream_ca, c->upstream_ca_n},
@@ -227,11 +227,13 @@ static struct diff_input diff_input_of(const struct worker *w, const struct desi
 
 static struct plan *make_plan(struct worker *w, const struct desired *d, bool isolate_only)
 {
+    AUTO_FREE char *waits = rollout_wait(w, d);
     struct cidr_set reserved = {0};
     reserved_subnets(w->c, &reserved);
     struct diff_input in = diff_input_of(w, d);
     in.reserved = &reserved;
     in.isolate_only = isolate_only;
+    in.agent_waits = waits;
     struct plan *p = diff(&in);
     cidr_set_done(&reserved);
     return p;
@@ -332,6 +334,7 @@ void worker_input(const struct worker *w, struct status_input *ret)
                                  .current = w->exec ? exec_current(w->exec) : NULL,
                                  .open_reason = w->open_reason,
                                  .open_text = w->open_text,
+                                 .reverted = w->rollout.reverted,
                                  .working = w->exec || w->dirty || w->failures,
                                  .terminal = w->terminal,
                                  .now_s = (int64_t)time(NULL)};
@@ -383,10 +386,17 @@ static bool look(struct worker *w, struct desired **ret)
     if (e->generation != w->generation) {
         forget_failures(w);
         w->generation = e->generation;
+        rollout_begin(w);
     }
+    AUTO_ERR fault = identify(w, e->bottle);
+    rollout_choose(w, e);
+    const struct bottle *b = rollout_bottle(w);
     free(w->forbidden);
-    w->forbidden = rules_forbid(c, e->bottle);
-    AUTO_ERR fault = render(w, e->bottle, ret);
+    w->forbidden = rules_forbid(c, b);
+    if (!fault)
+        fault = render(w, b, ret);
+    if (!fault)
+        rollout_compare(w);
     history_accepted(w, e);
     manifests_keep(c, catalog_find(&c->catalog, w->name));
     if (fault && !w->secrets_problem && !w->unsupported)
@@ -456,6 +466,12 @@ void worker_pass(struct worker *w)
         return;
     }
     struct plan *p = make_plan(w, d, false);
+    if (rollout_judge(w, p)) {
+        plan_free(p);
+        w->dirty = true;
+        worker_status(w);
+        return;
+    }
     bool waits = wait_restart(w, p);
     if (!p->steps_len && !p->hold && !waits) {
         forget_failures(w);
@@ -478,6 +494,7 @@ void worker_ended(struct worker *w)
     bool looked_only = !plan_mutates(exec_plan(w->exec));
     if (e)
         wait_failed(w, e);
+    rollout_ended(w);
     w->exec = exec_free(w->exec);
     w->dirty = true;
     w->interrupted = false;

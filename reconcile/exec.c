@@ -94,6 +94,8 @@ static void note_sent(struct exec *x, const struct step *s, uint64_t now_ns)
 {
     if (s->kind == STEP_CTR_START && s->again)
         memory_note_restart(x->memory, s->object, now_ns);
+    else if (s->kind == STEP_CTR_START && s->role == ROLE_AGENT)
+        memory_forget_restart(x->memory, s->object); /* another one: it starts with a clean slate */
     if (s->kind == STEP_CTR_START)
         memory_forget_policy(x->memory, exec_container_id(x, s));
     else if (s->kind == STEP_CTR_UPLOAD && s->hot_only)

@@ -208,6 +208,8 @@ static struct verdict ready(const struct status_input *in, const struct conditio
         if (sofar->of[t].status != TRUTH_TRUE)
             return no(sofar->of[t].reason, xstrdup(sofar->of[t].message));
     }
+    if (in->reverted)
+        return no("Reverted", xstrdup(in->reverted));
     return yes("AsDesired", xstrdup("every part runs, sealed and confirmed"));
 }
 
@@ -230,6 +232,8 @@ static struct verdict stalled(const struct status_input *in)
         return yes("Held", xstrdup(in->plan->why));
     if (in->problem && in->terminal)
         return yes("NeedsEdit", xstrdup(in->problem));
+    if (in->reverted)
+        return yes("Reverted", xstrdup(in->reverted));
     return absent();
 }
 

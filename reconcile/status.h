@@ -52,6 +52,7 @@ struct status_input {
     const struct plan *plan;     /* the last plan; may be NULL */
     const char *open_reason;     /* what opens it (openings.h); NULL: nothing; static */
     const char *open_text;       /* in words */
+    const char *reverted;        /* why not the newest generation runs, but one before it; NULL */
     bool working;                /* something is under way or due */
     bool terminal;               /* `problem` won't go away by itself */
     const struct suspension *by_hand; /* NULL: nobody has suspended it by hand */

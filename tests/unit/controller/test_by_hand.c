@@ -264,6 +264,7 @@ static void settle(struct world *w)
     x->plan = plan_new("one");
     if (!x->desired)
         x->desired = xcalloc(1, sizeof(*x->desired));
+    x->rollout.agent_since_ns = 1; /* long ago */
     x->conditions.of[COND_READY].status = TRUTH_TRUE;
     x->conditions.of[COND_READY].generation = e->generation;
 }
@@ -292,6 +293,10 @@ static void test_converged(void **state)
     history_follow(one(w));
     assert_null(one(w)->applied.text);
     one(w)->dirty = false;
+    one(w)->rollout.agent_since_ns = now_ns(&w->c); /* it has to stay up for a while */
+    history_follow(one(w));
+    assert_null(one(w)->applied.text);
+    one(w)->rollout.agent_since_ns = 1;
     history_follow(one(w));
     assert_int_equal(one(w)->applied.generation, 1);
     assert_string_equal(one(w)->applied.text, catalog_find(&w->c.catalog, "one")->text);

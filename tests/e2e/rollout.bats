@@ -1,0 +1,132 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# An agent is replaced when it may be, and put back when the new one doesn't stay up.
+
+load lib
+
+setup_file() { e2e_engine_start agent; }
+teardown_file() { e2e_engine_stop; }
+setup() { e2e_setup; }
+teardown() { installations_end; }
+
+# outcome NAME GENERATION: how it ended, as the record says.
+outcome() { tail -n 200 -- "$(inst_dir)/state/bottles/$1/history" | jq -r --argjson g "$2" 'select(.generation == $g) | .outcome' | tail -n 1; }
+outcome_is() { [ "$(outcome "$1" "$2")" = "$3" ]; }
+env_of() { docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(container "$1" agent)" | sed -n "s/^$2=//p"; }
+env_is() { [ "$(env_of "$1" "$2")" = "$3" ]; }
+
+@test "a new agent that ends each time is put back to the last generation that worked, until an edit" {
+	controller_start
+	bottle one '.spec.agent.env = {MARK: "good"}' | put one.yaml
+	wait_ready one
+	wait_for 30 outcome_is one 1 Converged
+
+	bottle one '.spec.agent.env = {MARK: "bad"} | .spec.agent.command = ["false"] | .spec.egress.allowlist = ["files.example.com"]' | put one.yaml
+	wait_for 60 condition_says one Stalled True "generation 2 was given up"
+	wait_for 60 env_is one MARK good
+	wait_for 60 condition_says one Ready False Reverted
+	outcome_is one 2 Reverted
+	# All of the last good generation, its policy too.
+	wait_for 20 bottle_is one 'condition("PolicyEffective").status == "True"'
+	answers one 200 https://api.example.com/repos/acme/site
+	run fetch one https://files.example.com/
+	[[ $output == *403* ]]
+	bottler_events one | grep -q 'Reverted'
+
+	# Not tried again by a new controller.
+	local agent
+	agent=$(container_started one agent)
+	controller_stop
+	controller_start
+	wait_for 30 condition_says one Ready False Reverted
+	[ "$(container_started one agent)" = "$agent" ]
+
+	bottle one '.spec.agent.env = {MARK: "better"}' | put one.yaml
+	wait_for 60 env_is one MARK better
+	wait_ready one
+	wait_for 30 outcome_is one 3 Converged
+	bottle_is one '[.status.conditions[].type] | index("Stalled") == null'
+}
+bottler_events() { "$BOTTLER" events --socket "$(inst_dir)/socket" "$@"; }
+
+@test "a new agent that can't be started is put back too" {
+	controller_start
+	bottle one | put one.yaml
+	wait_ready one
+	wait_for 30 outcome_is one 1 Converged
+	bottle one '.spec.agent.command = ["/no/such/program"]' | put one.yaml
+	wait_for 60 condition_says one Ready False Reverted
+	outcome_is one 2 Reverted
+	answers one 200 https://api.example.com/repos/acme/site
+}
+
+@test "an image that isn't there leaves the agent as it runs" {
+	local agent
+	controller_start
+	bottle one | put one.yaml
+	wait_ready one
+	agent=$(container_started one agent)
+	bottle one '.spec.agent.image = "registry.example.com/absent:1"' | put one.yaml
+	wait_for 30 condition_says one Stalled True "registry.example.com/absent:1"
+	[ "$(container_started one agent)" = "$agent" ]
+	answers one 200 https://api.example.com/repos/acme/site
+}
+
+# A command in the agent that lasts until its file is removed.
+busy() {
+	in_agent one sh -c 'touch /tmp/busy; while [ -e /tmp/busy ]; do sleep 0.2; done' 3>&- &
+	wait_for 10 in_agent one test -e /tmp/busy
+}
+
+@test "an agent waits for idle, then is replaced; what else changes doesn't wait" {
+	local agent
+	controller_start
+	bottle one '.spec.agent.update = {when: "idle"}' | put one.yaml
+	wait_ready one
+	agent=$(container_started one agent)
+	busy
+	bottle one '.spec.agent.update = {when: "idle"} | .spec.agent.env = {MARK: "2"} | .spec.egress.allowlist = ["files.example.com"]' | put one.yaml
+	wait_for 30 condition_says one UpdatePending True "1 exec session"
+	wait_for 20 condition_says one PolicyEffective True
+	answers one 200 https://files.example.com/
+	[ "$(container_started one agent)" = "$agent" ]
+	in_agent one rm /tmp/busy
+	wait_for 30 env_is one MARK 2
+	wait_ready one
+	bottle_is one '[.status.conditions[].type] | index("UpdatePending") == null'
+}
+
+@test "a request in flight keeps an agent, and a deadline ends the waiting" {
+	local agent at
+	controller_start
+	bottle one '.spec.egress.routes[0].path_allowlist += ["/events"] | .spec.agent.update = {when: "idle", deadline: "1m"}' | put one.yaml
+	wait_ready one
+	agent=$(container_started one agent)
+	in_agent one sh -c 'curl --silent --no-buffer "https://api.example.com/events?count=300&gap=1" >/tmp/sse &'
+	wait_for 20 in_agent one test -s /tmp/sse
+	at=$SECONDS
+	bottle one '.spec.egress.routes[0].path_allowlist += ["/events"] | .spec.agent.update = {when: "idle", deadline: "1m"} | .spec.agent.env = {MARK: "2"}' | put one.yaml
+	wait_for 30 condition_says one UpdatePending True "1 request in flight"
+	condition_says one UpdatePending True "forced at"
+	[ "$(container_started one agent)" = "$agent" ]
+	wait_for 90 env_is one MARK 2
+	[ $((SECONDS - at)) -ge 55 ]
+	wait_ready one
+}
+
+@test "an agent waits for its window" {
+	local agent from to
+	from=$(date -u -d '+2 hours' +%H:%M)
+	to=$(date -u -d '+3 hours' +%H:%M)
+	controller_start
+	bottle one | put one.yaml
+	wait_ready one
+	agent=$(container_started one agent)
+	bottle one ".spec.agent.update = {when: \"window\", window: \"$from-$to\"} | .spec.agent.env = {MARK: \"2\"}" | put one.yaml
+	wait_for 30 condition_says one UpdatePending True "$from"
+	[ "$(container_started one agent)" = "$agent" ]
+	# The waiting ends with the reason for it.
+	bottle one '.spec.agent.env = {MARK: "2"}' | put one.yaml
+	wait_for 30 env_is one MARK 2
+	wait_ready one
+}

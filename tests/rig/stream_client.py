@@ -2,6 +2,7 @@
 """What streams and crowds look like from inside an agent, or without a proxy where the environment names none.
 
 usage: python3 - events HOST COUNT GAP       when each server-sent event arrived, in seconds since the request
+       python3 - follow HOST GAP ENOUGH      the same, until the file ENOUGH is there
        python3 - fetch HOST BYTES FILL       size, sha256, seconds of a download
        python3 - upload HOST BYTES           size and sha256 as sent, and what the upstream says it got
        python3 - crowd HOST COUNT            COUNT requests at once: how many got their own answer, what the others got
@@ -36,7 +37,7 @@ def connect(host):
     return connection
 
 
-def events(host, count, gap):
+def events(host, count, gap, enough=None):
     connection, began, arrived = connect(host), time.monotonic(), []
     connection.request("GET", f"/events?count={count}&gap={gap}", headers={"Accept": "text/event-stream"})
     answer = connection.getresponse()
@@ -44,9 +45,15 @@ def events(host, count, gap):
         if line.startswith(b"id: "):
             assert int(line[4:]) == len(arrived), line
             arrived.append(round(time.monotonic() - began, 3))
+            if enough and os.path.exists(enough):
+                break
     gaps = [later - earlier for earlier, later in zip(arrived, arrived[1:])]
     return {"status": answer.status, "events": len(arrived), "first": arrived[0], "last": arrived[-1],
             "longest_gap": max(gaps)}
+
+
+def follow(host, gap, enough):
+    return events(host, 1000000, gap, enough)
 
 
 def fetch(host, size, fill):

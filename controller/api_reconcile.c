@@ -11,7 +11,8 @@ uint64_t controller_poll_source(struct controller *c)
 {
     uint64_t poll = ++c->source_polls;
     manifests_load(c);
-    controller_polled(c, poll);
+    if (!sources_poll(c, poll))
+        controller_polled(c, poll);
     return poll;
 }
 

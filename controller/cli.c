@@ -16,16 +16,16 @@
 #include <sys/stat.h>
 
 const struct verb cli_verbs[] = {
-    {"run", "--manifests DIR [--manifests DIR…] --state DIR",
-     "keep the engine as the manifests say", "mseSiuaUPIoRC1GM", verb_run},
+    {"run", "--manifests DIR [--manifests DIR…] [--git URL] --state DIR",
+     "keep the engine as the manifests say", "mgrpnVseSiuaUPIoRC1GM", verb_run},
     {"validate", "FILE|DIR…", "check manifests offline; every error of every file", "oP",
      verb_validate},
     {"render", "pipelock|routes|all FILE [--bottle NAME]",
      "print what the proxies would read, offline", "bP", verb_render},
     {"explain", "[FIELD]", "what a field of the manifest means", "o", verb_explain},
     {"schema", "", "JSON Schema of the manifest, for editors", "", verb_schema},
-    {"plan", "--manifests DIR --state DIR", "what `run` would change now, and why", "mseSiaUPIoGM",
-     verb_plan},
+    {"plan", "--manifests DIR [--git URL] --state DIR", "what `run` would change now, and why",
+     "mgrpVseSiaUPIoGM", verb_plan},
     {"get", "[NAME…]", "bottles and their state, from the controller", "iuowH", verb_get},
     {"events", "[NAME…]", "what happened lately, from the controller", "iuowH", verb_events},
     {"history", "NAME", "a bottle's generations: when, from where, what changed, how each ended",
@@ -61,6 +61,16 @@ struct option_row {
 };
 static const struct option_row option_rows[] = {
     {'m', 'm', "manifests", "DIR", "directory of manifests; may be given several times"},
+    {'g', KEY_LONG + 'g', "git", "URL",
+     "git repository of manifests, instead of or beside --manifests, see docs/git.md"},
+    {'r', KEY_LONG + 'r', "ref", "REF",
+     "its branch, tag or full commit id; default: what its HEAD is"},
+    {'p', KEY_LONG + 'p', "path", "PATH",
+     "its directory that holds the manifests; default: all of it"},
+    {'n', KEY_LONG + 'n', "interval", "INTERVAL",
+     "how often it is looked at (10s, 5m, 1h); default 1m"},
+    {'V', KEY_LONG + 'V', "verify", "FILE",
+     "only commits that one of these allowed signers has signed with ssh count"},
     {'s', KEY_LONG + 's', "state", "DIR",
      "where the installation's identity and keys are kept (0700)"},
     {'e', 'e', "engine", "URL",
@@ -217,6 +227,10 @@ static const struct plain_option text_options[] = {
     {KEY_LONG + 'T', offsetof(struct cli, timeout)},
     {KEY_LONG + 'E', offsetof(struct cli, reason)},
     {KEY_LONG + 'N', offsetof(struct cli, until)},
+    {KEY_LONG + 'g', offsetof(struct cli, git_url)},
+    {KEY_LONG + 'r', offsetof(struct cli, git_ref)},
+    {KEY_LONG + 'p', offsetof(struct cli, git_path)},
+    {KEY_LONG + 'V', offsetof(struct cli, git_signers)},
 };
 static const struct plain_option flag_options[] = {
     {KEY_LONG + '1', offsetof(struct cli, once)},
@@ -294,6 +308,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_LONG + 'M':
         set_max_deletes(cli, arg, state);
+        return 0;
+    case KEY_LONG + 'n':
+        if (!parse_interval(arg, 1, &cli->git_interval_s))
+            argp_error(state,
+                       "--interval '%s': expected seconds, minutes or hours such as 10s, 5m or 1h, "
+                       "from 1s to 24h",
+                       arg);
         return 0;
     case ARGP_KEY_ARG:
         str_list_add(&cli->args, arg);

@@ -28,6 +28,8 @@ struct cli {
     struct str_list only, targets; /* of attest */
     const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *policy, *bottle,
         *base, *context, *timeout, *reason, *until;
+    const char *git_url, *git_ref, *git_path, *git_signers;
+    unsigned git_interval_s; /* 0: not given */
     char *image[ROLE_COUNT]; /* owned */
     struct graves_limits deletion;
     unsigned ca_days;     /* 0: not asked for */

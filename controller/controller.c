@@ -44,7 +44,7 @@ static void adopt_orphans(struct controller *c)
 
 static bool all_settled(const struct controller *c)
 {
-    if (!c->observed || (!c->manifests_known && !c->manifests_error))
+    if (!c->observed || (!c->manifests_known && !c->manifests_error) || !sources_ready(c))
         return false;
     for (size_t i = 0; i < c->workers_len; i++) {
         if (!worker_settled(c->workers[i]))
@@ -55,7 +55,7 @@ static bool all_settled(const struct controller *c)
 
 static int verdict(const struct controller *c)
 {
-    if (!c->manifests_known || c->manifests_error || c->findings)
+    if (!c->manifests_known || c->manifests_error || c->findings || sources_problem(c))
         return 1;
     for (size_t i = 0; i < c->workers_len; i++) {
         if (c->workers[i]->conditions.of[COND_READY].status != TRUTH_TRUE)
@@ -347,7 +347,9 @@ static struct err *open_loop(struct controller *c)
 
 static struct err *open_watches(struct controller *c)
 {
-    TRY(watch_new(c->loop, c->opt.manifests, NULL, on_manifests, c, &c->watch));
+    TRY(from_git_open(c));
+    if (c->opt.manifests->len)
+        TRY(watch_new(c->loop, c->opt.manifests, NULL, on_manifests, c, &c->watch));
     if (!c->opt.secrets_dir || c->opt.mode != MODE_RUN)
         return NULL;
     struct str_list dirs = {0};
@@ -398,6 +400,7 @@ static void close_all(struct controller *c)
     c->api = api_server_free(c->api);
     c->attestor = attestor_free(c->attestor);
     watch_free(c->watch);
+    from_git_close(c);
     watch_free(c->secrets_watch);
     rules_free(c->rules);
     observe_abort(c);

@@ -6,6 +6,7 @@
  *   manifests.c  files -> catalogue          observe.c  engine lists -> struct observed
  *   events.c     the engine's stream, a hint  worker.c   one bottle: look, plan, carry out, look
  * again wire.c       a plan's requests on the engine client     report.c   status as JSON
+ *   from_git.c   a repository's commits as one more directory of manifests
  */
 #ifndef BOTTLER_CONTROLLER_CONTROLLER_H
 #define BOTTLER_CONTROLLER_CONTROLLER_H
@@ -14,6 +15,7 @@
 #include "controller/attestor.h"
 #include "controller/deletion.h"
 #include "controller/engine.h"
+#include "controller/git_source.h"
 #include "controller/history.h"
 #include "controller/journal.h"
 #include "controller/orphans.h"
@@ -51,6 +53,9 @@ struct controller_options {
     const char *address_pool;
     const char *upstream_ca_file;
     const char *policy_file;
+    const char *git_url; /* NULL: no repository */
+    const char *git_ref, *git_path, *git_signers;
+    unsigned git_interval_s; /* 0: the default */
     const char *image[ROLE_COUNT];
     struct graves_limits deletion;
     unsigned ca_days;  /* the life of CAs that are made; 0: STATE_CA_DAYS */
@@ -118,6 +123,10 @@ struct controller {
     struct engine *engine;
     struct watch *watch;
     struct watch *secrets_watch;
+    struct git_source *git; /* NULL: no repository */
+    char *git_dir;          /* what it keeps is there */
+    char *git_scratch;      /* of MODE_PLAN: where it is fetched to */
+    uint64_t git_asked[2];  /* polls that end with an even look, and with an odd one; 0: none */
     struct api_server *api;
     struct attestor *attestor;
     struct journal *journal; /* what has happened, for `events` */
@@ -196,6 +205,24 @@ void controller_polled(struct controller *c, uint64_t poll);
 /* A pass begins; w->conditions were judged. */
 void reconcile_begun(struct worker *w);
 void reconcile_follow(struct worker *w);
+
+/* from_git.c */
+struct err *from_git_open(struct controller *c) ERR_NODISCARD;
+void from_git_close(struct controller *c);
+/* files_list() of the directories and, last, the repository: it is the source "git:<path>", whose
+ * revision is the commit; unknown while nothing has been fetched yet. */
+void sources_list(struct controller *c, struct file_listing *ret);
+/* False: a listing has to wait for the first look at the repository. */
+bool sources_ready(const struct controller *c);
+/* Why what is listed may not be the newest; NULL: it is. */
+const char *sources_problem(const struct controller *c);
+/* Looks at the repository now, for a poll that controller_polled() is told of when that is done.
+ * False: there is none to look at. */
+bool sources_poll(struct controller *c, uint64_t poll);
+/* The repository of a plan's options, as {"url", "ref", "path", "verify"} or null, and back (then
+ * borrowed). What a URL holds besides the address is in no plan: INVALID for such a one. */
+json_t *from_git_json(const struct controller_options *opt);
+struct err *from_git_options(const json_t *git, struct controller_options *ret) ERR_NODISCARD;
 
 /* observe.c */
 void observe(struct controller *c);

@@ -136,7 +136,9 @@ static void wake_workers(struct controller *c)
 void manifests_load(struct controller *c)
 {
     struct file_listing files = {0};
-    files_list(deletion_sources(c), &files);
+    if (!sources_ready(c))
+        return;
+    sources_list(c, &files);
     if (c->watch)
         watch_listed(c->watch, file_listing_digest(&files));
     note_unknown(c, file_listing_unknown(&files));

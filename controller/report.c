@@ -89,6 +89,7 @@ json_t *report_bottles(const struct controller *c)
         (json_int_t)journal_last(c->journal), "orphans", orphans_json(c)));
     if (c->watch)
         json_object_set_new(health, "source", source_counters(watch_counters(c->watch)));
+    json_object_set_new(health, "git", c->git ? git_source_json(c->git) : json_null());
     return XNN(json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "bottler.dev/v1", "kind", "List",
                          "items", items, "controller", health));
 }

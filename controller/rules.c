@@ -2,6 +2,7 @@
 #include "controller/rules.h"
 
 #include "controller/controller.h"
+#include "controller/git_url.h"
 #include "controller/log.h"
 #include "controller/mounts.h"
 #include "spec/base/xalloc.h"
@@ -182,6 +183,8 @@ struct err *rules_open(struct controller *c, const struct endpoint *at)
     mount_guard_add(r->guard, "the controller's socket", o->socket);
     mount_guard_add(r->guard, "the policy", o->policy_file);
     mount_guard_add(r->guard, "the file of further roots", o->upstream_ca_file);
+    mount_guard_add(r->guard, "the repository of manifests", git_url_local(o->git_url));
+    mount_guard_add(r->guard, "the allowed signers", o->git_signers);
     for (size_t i = 0; i < o->manifests->len; i++)
         mount_guard_add(r->guard, "a directory of manifests", o->manifests->items[i]);
     return o->policy_file ? read_first(r, o->policy_file) : NULL;

@@ -8,8 +8,11 @@
 
 static struct err *options_of(const struct cli *cli, struct controller_options *ret)
 {
-    if (!cli->manifests.len)
-        return err_new(ERR_INVALID, "--manifests DIR is missing: where are the manifests?");
+    if (!cli->manifests.len && !cli->git_url)
+        return err_new(ERR_INVALID,
+                       "--manifests DIR (or --git URL) is missing: where are the manifests?");
+    if (!cli->git_url && (cli->git_ref || cli->git_path || cli->git_signers || cli->git_interval_s))
+        return err_new(ERR_INVALID, "--ref, --path, --interval and --verify are of --git URL");
     if (!cli->state)
         return err_new(ERR_INVALID,
                        "--state DIR is missing: where may the installation's keys be kept?");
@@ -25,7 +28,12 @@ static struct err *options_of(const struct cli *cli, struct controller_options *
                                        .upstream_ca_file = cli->upstream_ca,
                                        .policy_file = cli->policy,
                                        .deletion = cli->deletion,
-                                       .ca_days = cli->ca_days};
+                                       .ca_days = cli->ca_days,
+                                       .git_url = cli->git_url,
+                                       .git_ref = cli->git_ref,
+                                       .git_path = cli->git_path,
+                                       .git_signers = cli->git_signers,
+                                       .git_interval_s = cli->git_interval_s};
     for (int r = 0; r < ROLE_COUNT; r++)
         ret->image[r] = cli->image[r];
     return NULL;

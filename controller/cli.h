@@ -27,7 +27,7 @@ struct cli {
     struct str_list manifests;
     struct str_list only, targets; /* of attest */
     const char *state, *engine, *secrets, *instance, *socket, *pool, *upstream_ca, *policy, *bottle,
-        *base, *context, *timeout, *reason, *until;
+        *base, *context, *timeout, *out, *reason, *until;
     const char *git_url, *git_ref, *git_path, *git_signers;
     unsigned git_interval_s; /* 0: not given */
     char *image[ROLE_COUNT]; /* owned */
@@ -36,7 +36,7 @@ struct cli {
     unsigned attest_s;    /* 0: not asked for */
     char *socket_default; /* owned */
     enum output output;
-    bool once, watch, no_headers, all, no_wide, with_source, approve, dry_run;
+    bool once, watch, no_headers, all, no_wide, detailed, with_source, approve, dry_run;
 };
 
 struct verb {
@@ -64,6 +64,7 @@ int verb_render(const struct cli *cli);
 int verb_explain(const struct cli *cli);
 int verb_schema(const struct cli *cli);
 int verb_plan(const struct cli *cli);
+int verb_apply(const struct cli *cli);
 int verb_get(const struct cli *cli);
 int verb_events(const struct cli *cli);
 int verb_prune(const struct cli *cli);

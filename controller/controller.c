@@ -3,6 +3,7 @@
 
 #include "controller/cli.h"
 #include "controller/log.h"
+#include "controller/planning.h"
 #include "reconcile/doctor.h"
 #include "spec/base/xalloc.h"
 
@@ -77,7 +78,11 @@ static void maybe_end(struct controller *c)
 {
     if (c->stopping && !in_flight(c) && !attestor_busy(c->attestor))
         (void)sd_event_exit(c->loop, c->exit_code);
-    else if (!c->stopping && c->opt.mode != MODE_RUN && all_settled(c))
+    else if (c->stopping || c->opt.mode == MODE_RUN || !all_settled(c))
+        return;
+    else if (c->opt.mode == MODE_APPLY)
+        planning_settled(c);
+    else
         controller_stop(c, verdict(c));
 }
 
@@ -395,7 +400,7 @@ static struct err *open_all(struct controller *c)
     return e;
 }
 
-static void close_all(struct controller *c)
+void controller_close(struct controller *c)
 {
     c->api = api_server_free(c->api);
     c->attestor = attestor_free(c->attestor);
@@ -429,7 +434,7 @@ static void close_all(struct controller *c)
     sd_event_unref(c->loop);
 }
 
-static struct err *run(struct controller *c, int *ret_exit)
+struct err *controller_run_whole(struct controller *c, int *ret_exit)
 {
     TRY(open_all(c));
     engine_open(c);
@@ -440,7 +445,7 @@ static struct err *run(struct controller *c, int *ret_exit)
     return NULL;
 }
 
-static void init(struct controller *c, const struct controller_options *opt)
+void controller_init(struct controller *c, const struct controller_options *opt)
 {
     *c = (struct controller){.opt = *opt};
     c->journal = journal_new(&(struct journal_hooks){.added = report_event, .ctx = c});
@@ -451,52 +456,8 @@ static void init(struct controller *c, const struct controller_options *opt)
 struct err *controller_run(const struct controller_options *opt, int *ret_exit)
 {
     struct controller c;
-    init(&c, opt);
-    struct err *e = run(&c, ret_exit);
-    close_all(&c);
+    controller_init(&c, opt);
+    struct err *e = controller_run_whole(&c, ret_exit);
+    controller_close(&c);
     return e;
-}
-
-static void add_plan(const struct worker *w, struct str *text, json_t *list)
-{
-    str_addf(text, "%s:\n", w->name);
-    const struct catalog_entry *e = catalog_find(&w->c->catalog, w->name);
-    if (e && e->message)
-        str_addf(text, "  ! %s\n", e->message);
-    if (w->secrets_problem || w->unsupported || w->problem)
-        str_addf(text, "  ! %s\n",
-                 w->secrets_problem ? w->secrets_problem
-                 : w->unsupported   ? w->unsupported
-                                    : w->problem);
-    deletion_plan_text(w, text);
-    if (w->plan && (w->plan->steps_len || w->plan->why))
-        plan_print(w->plan, text);
-    else
-        str_add(text, "  no change\n");
-    if (w->plan)
-        json_array_append_new(list, plan_json(w->plan));
-}
-
-struct err *controller_plan(const struct controller_options *opt, struct str *text,
-                            json_t **ret_json)
-{
-    struct controller c;
-    int code = 0;
-    init(&c, opt);
-    c.opt.mode = MODE_PLAN;
-    json_t *list = XNN(json_array());
-    struct err *e = run(&c, &code);
-    if (!e && (code == 2 || !c.observed))
-        e = err_new(ERR_UNAVAILABLE, "the engine could not be asked");
-    if (!e && c.manifests_error)
-        e = err_new(ERR_UNAVAILABLE, "%s", c.manifests_error);
-    for (size_t i = 0; !e && i < c.workers_len; i++)
-        add_plan(c.workers[i], text, list);
-    close_all(&c);
-    if (e) {
-        json_decref(list);
-        return e;
-    }
-    *ret_json = XNN(json_pack("{s:s, s:o}", "format_version", "1", "bottles", list));
-    return NULL;
 }

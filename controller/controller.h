@@ -36,9 +36,10 @@
 #include <systemd/sd-event.h>
 
 enum controller_mode {
-    MODE_RUN,  /* until told to stop */
-    MODE_ONCE, /* until everything has settled */
-    MODE_PLAN, /* looks, never changes anything */
+    MODE_RUN,   /* until told to stop */
+    MODE_ONCE,  /* until everything has settled */
+    MODE_PLAN,  /* looks, never changes anything */
+    MODE_APPLY, /* looks, then carries out a plan that was made before, once; planning.h */
 };
 
 /* Borrowed strings; NULL where not given. */
@@ -140,6 +141,8 @@ struct controller {
     sd_event_source *suspension_end;
     int64_t suspension_armed_s; /* when that is; 0: never */
 
+    struct planning *planning; /* of MODE_APPLY */
+
     struct pool pool;
     char *upstream_ca;
     size_t upstream_ca_n;
@@ -176,10 +179,6 @@ struct controller {
 
 /* Runs until it ends by itself or by a signal; the answer is the exit code. */
 struct err *controller_run(const struct controller_options *opt, int *ret_exit) ERR_NODISCARD;
-/* MODE_PLAN: looks once, and gives the plans of every bottle as JSON {"bottles": [...]} and as
- * text. */
-struct err *controller_plan(const struct controller_options *opt, struct str *text,
-                            json_t **ret_json) ERR_NODISCARD;
 
 /* ---- between the files of the controller ---- */
 
@@ -244,6 +243,8 @@ void worker_poke(struct worker *w);
 void worker_retry(struct worker *w);
 /* Looks and acts, when it is due. */
 void worker_pass(struct worker *w);
+/* Carries out the plan of the last pass, whatever the mode. */
+void worker_carry_out(struct worker *w);
 /* It is suspended, and this plan is nothing that is done nevertheless. */
 bool worker_leaves_alone(const struct worker *w, const struct plan *p);
 void worker_status(struct worker *w);

@@ -23,7 +23,7 @@ struct err *deletion_open(struct controller *c, struct deletion **ret)
     TRY(state_load_file(c->state, STATE_FILE_ROOTS, &text));
     struct deletion *d = xcalloc(1, sizeof(*d));
     d->graves.limits = c->opt.deletion;
-    if (c->opt.mode == MODE_PLAN)
+    if (c->opt.mode == MODE_PLAN || c->opt.mode == MODE_APPLY)
         d->graves.limits.grace_ns = 0; /* what will be, once it is over */
     d->roots = roots_new(c->opt.manifests);
     if (text)

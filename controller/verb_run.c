@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run and plan: the two verbs that hold manifests against an engine. */
+/* run: the controller. */
 #include "controller/cli.h"
 #include "controller/controller.h"
+#include "controller/run_options.h"
 #include "spec/base/xalloc.h"
 
 #include <string.h>
 
-static struct err *options_of(const struct cli *cli, struct controller_options *ret)
+struct err *run_options(const struct cli *cli, struct controller_options *ret)
 {
     if (!cli->manifests.len && !cli->git_url)
         return err_new(ERR_INVALID,
@@ -42,7 +43,7 @@ static struct err *options_of(const struct cli *cli, struct controller_options *
 int verb_run(const struct cli *cli)
 {
     struct controller_options opt;
-    struct err *e = options_of(cli, &opt);
+    struct err *e = run_options(cli, &opt);
     if (e)
         return cli_fail(e, EXIT_USAGE);
     if (cli->once && cli->attest_s)
@@ -54,43 +55,4 @@ int verb_run(const struct cli *cli)
     int code = EXIT_USAGE;
     e = controller_run(&opt, &code);
     return e ? cli_fail(e, EXIT_USAGE) : code;
-}
-
-static bool any_change(const json_t *plans)
-{
-    size_t i = 0;
-    json_t *p = NULL;
-    json_array_foreach(json_object_get(plans, "bottles"), i, p)
-    {
-        if (json_is_true(json_object_get(p, "changes")) ||
-            json_is_string(json_object_get(p, "held")))
-            return true;
-    }
-    return false;
-}
-
-int verb_plan(const struct cli *cli)
-{
-    struct controller_options opt;
-    struct err *e = options_of(cli, &opt);
-    if (e)
-        return cli_fail(e, EXIT_USAGE);
-    struct str text;
-    str_init(&text, 64 << 20);
-    json_t *plans = NULL;
-    e = controller_plan(&opt, &text, &plans);
-    if (e) {
-        str_done(&text);
-        return cli_fail(e, EXIT_USAGE);
-    }
-    enum exit_code code = any_change(plans) ? EXIT_DIFFERS : EXIT_OK;
-    if (cli->output == OUTPUT_JSON) {
-        str_clear(&text);
-        AUTO_FREE char *json = XNN(json_dumps(plans, JSON_INDENT(2)));
-        str_addf(&text, "%s\n", json);
-    }
-    json_decref(plans);
-    int ret = cli_print(text.p, code);
-    str_done(&text);
-    return ret;
 }

@@ -156,8 +156,10 @@ static struct err *render_rotated(struct worker *w, const struct bottle *b,
                                   const struct render_settings *s, const struct secret_set *secrets,
                                   struct desired **ret)
 {
-    bool noted = w->c->opt.mode != MODE_PLAN && rotation_save(w);
-    bool may_rotate = noted && !worker_is_suspended(w);
+    /* What was planned is what is applied: no CA moves on then. */
+    enum controller_mode mode = w->c->opt.mode;
+    bool noted = mode != MODE_PLAN && rotation_save(w);
+    bool may_rotate = noted && mode != MODE_APPLY && !worker_is_suspended(w);
     if (may_rotate)
         rotation_begin(w);
     struct render_inputs in = inputs_of(&w->identity, secrets);
@@ -435,7 +437,7 @@ static bool may_act(const struct worker *w, const struct plan *p)
         return false;
     if (!plan_mutates(p))
         return true; /* only looks something up */
-    if (w->c->opt.mode == MODE_PLAN)
+    if (w->c->opt.mode == MODE_PLAN || w->c->opt.mode == MODE_APPLY)
         return false;
     return !worker_leaves_alone(w, p);
 }
@@ -448,6 +450,12 @@ static void keep_closed(struct worker *w)
         begin(w);
     else
         worker_status(w);
+}
+
+void worker_carry_out(struct worker *w)
+{
+    if (w->plan && plan_mutates(w->plan) && !worker_leaves_alone(w, w->plan))
+        begin(w);
 }
 
 void worker_pass(struct worker *w)

@@ -173,5 +173,5 @@ json_t *plan_json(const struct plan *p)
                                  "mutates", step_mutates(s->kind), "after", deps)));
     }
     return XNN(json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "bottle", p->bottle, "steps", steps, "held",
-                         p->why, "waits", p->waits, "changes", plan_mutates(p)));
+                         p->why, "waits", p->waits, "mutates", plan_mutates(p)));
 }

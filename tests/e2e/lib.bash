@@ -146,6 +146,22 @@ inst_run_arguments() {
 		--delete-grace 0s --max-deletes 1000,100%
 }
 
+# bottler plan with the installation's own arguments.
+bottler_plan() {
+	local argument arguments kept=() skip=
+	mapfile -t arguments < <(inst_run_arguments)
+	for argument in "${arguments[@]:1}"; do
+		if [ -n "$skip" ]; then
+			skip=
+		elif [ "$argument" = --socket ]; then
+			skip=1
+		else
+			kept+=("$argument")
+		fi
+	done
+	"$BOTTLER" plan "${kept[@]}" "$@"
+}
+
 # Starts the controller in the background and waits until it answers.
 controller_start() {
 	local dir arguments

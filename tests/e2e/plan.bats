@@ -11,19 +11,6 @@ teardown_file() { e2e_engine_stop; }
 setup() { e2e_setup; }
 teardown() { installations_end; }
 
-# bottler plan with the installation's own arguments.
-plan() {
-	local arguments kept=() skip=
-	mapfile -t arguments < <(inst_run_arguments)
-	for argument in "${arguments[@]:1}"; do
-		if [ -n "$skip" ]; then skip= && continue; fi
-		case $argument in
-		--socket) skip=1 ;;
-		*) kept+=("$argument") ;;
-		esac
-	done
-	"$BOTTLER" plan "${kept[@]}" "$@"
-}
 
 # The changing steps of a plan, and of the controller's log, as "kind object".
 planned() { jq -r '.bottles[].steps[] | select(.mutates) | .kind + " " + .object + (if .next then ".next" else "" end)' | sort; }
@@ -33,7 +20,7 @@ done_since() { tail -n "+$(($1 + 1))" "$(inst_dir)/log" | sed -n 's/.* step=\([^
 	inst_make
 	bottle one '.spec.egress.routes[0].auth = {scheme: "Bearer", token_ref: "ONE_TOKEN"}' >"$(manifests)/one.yaml"
 	secret ONE_TOKEN one-secret-0123456789abcdef
-	run --separate-stderr plan -o json
+	run --separate-stderr bottler_plan -o json
 	[ "$status" -eq 1 ]
 	[[ $output != *one-secret* ]]
 	planned <<<"$output" >"$BATS_TEST_TMPDIR/planned"
@@ -46,7 +33,7 @@ done_since() { tail -n "+$(($1 + 1))" "$(inst_dir)/log" | sed -n 's/.* step=\([^
 	diff -u "$BATS_TEST_TMPDIR/planned" <(done_since 0)
 
 	# Beside the running controller, and with nothing to do.
-	run --separate-stderr plan
+	run --separate-stderr bottler_plan
 	[ "$status" -eq 0 ]
 	[[ $output == *"no change"* ]]
 }
@@ -57,12 +44,12 @@ done_since() { tail -n "+$(($1 + 1))" "$(inst_dir)/log" | sed -n 's/.* step=\([^
 	wait_ready one
 	controller_stop
 	bottle one '.spec.egress.routes[0].methods = ["GET", "PUT"]' >"$(manifests)/one.yaml"
-	run --separate-stderr plan -o json
+	run --separate-stderr bottler_plan -o json
 	[ "$status" -eq 1 ]
 	[ "$(planned <<<"$output")" = "$(printf 'container.reload %s\ncontainer.upload %s\n' "$(container one egress)" "$(container one egress)")" ]
 
 	bottle one '.spec.agent.env = {MARK: "2"}' >"$(manifests)/one.yaml"
-	run --separate-stderr plan -o json
+	run --separate-stderr bottler_plan -o json
 	planned <<<"$output" >"$BATS_TEST_TMPDIR/planned"
 	# A controller that is new doesn't know whether the host is closed to the agent's network: it closes it again.
 	run ! grep -v -e "$(container one agent)" -e "^guard\.[a-z]* $(container one guard)\$" "$BATS_TEST_TMPDIR/planned"

@@ -165,36 +165,30 @@ struct err *state_ca_introduce(struct state *s, const char *name, enum role role
                                struct bottle_state *b)
 {
     const struct names n = names_of(role);
-    AUTO_CLOSE fd = -1;
-    TRY(state_open_record(s, name, &fd));
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    const struct sdir d = {fd, where};
+    AUTO(record_close) struct record r = RECORD_CLOSED;
+    TRY(state_open_record(s, name, &r));
     /* The same name as the present one's: the egress proxy knows pipelock's certificates by it. */
-    TRY(mint(&d, role, name, s->ca_days, n.next_cert, n.next_key));
-    return reload(&d, b);
+    TRY(mint(&r.dir, role, name, s->ca_days, n.next_cert, n.next_key));
+    return reload(&r.dir, b);
 }
 
 struct err *state_ca_switch(struct state *s, const char *name, enum role role,
                             struct bottle_state *b)
 {
     const struct names n = names_of(role);
-    AUTO_CLOSE fd = -1;
-    TRY(state_open_record(s, name, &fd));
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    const struct sdir d = {fd, where};
+    AUTO(record_close) struct record r = RECORD_CLOSED;
+    TRY(state_open_record(s, name, &r));
     const char *cert = role == ROLE_EGRESS ? b->egress_ca_cert : b->pipelock_ca_cert;
-    TRY(sdir_write(&d, n.old_cert, sv_of(cert)));
-    return reload(&d, b); /* which carries it through */
+    TRY(sdir_write(&r.dir, n.old_cert, sv_of(cert)));
+    return reload(&r.dir, b); /* which carries it through */
 }
 
 struct err *state_ca_retire(struct state *s, const char *name, enum role role,
                             struct bottle_state *b)
 {
     const struct names n = names_of(role);
-    AUTO_CLOSE fd = -1;
-    TRY(state_open_record(s, name, &fd));
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    const struct sdir d = {fd, where};
-    TRY(sdir_remove(&d, n.old_cert));
-    return reload(&d, b);
+    AUTO(record_close) struct record r = RECORD_CLOSED;
+    TRY(state_open_record(s, name, &r));
+    TRY(sdir_remove(&r.dir, n.old_cert));
+    return reload(&r.dir, b);
 }

@@ -38,8 +38,17 @@ struct err *state_check_label(const char *what, const char *name);
 bool state_is_uuid(const char *s);
 struct err *state_new_uid(char **ret);
 void state_chomp(char *s, size_t n);
-/* state_record.c: NOT_FOUND when there is no record. */
-struct err *state_open_record(const struct state *s, const char *name, int *ret_fd) ERR_NODISCARD;
+
+/* A bottle's record, open for its files. */
+struct record {
+    struct sdir dir;
+    char *where; /* its path, for messages */
+};
+#define RECORD_CLOSED ((struct record){.dir = {.fd = -1}})
+void record_close(struct record *r);
+/* state_record.c: NOT_FOUND when there is no record; then *ret is closed. */
+struct err *state_open_record(const struct state *s, const char *name, struct record *ret)
+    ERR_NODISCARD;
 struct err *state_load_record(const struct sdir *d, bool peek, struct bottle_state *ret)
     ERR_NODISCARD;
 /* state_ca.c: a role's CA into its place in a zeroed *ret, with what stands beside it. What a crash

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- a bottle's record ---------------------------------------------------------------------- */
 
@@ -60,11 +61,23 @@ static struct err *check_defaults(const struct sdir *d)
     return wrong ? state_damaged(d, "defaults", err_message(wrong)) : NULL;
 }
 
-struct err *state_open_record(const struct state *s, const char *name, int *ret_fd)
+void record_close(struct record *r)
+{
+    if (r->dir.fd >= 0)
+        (void)close(r->dir.fd);
+    free(r->where);
+    *r = RECORD_CLOSED;
+}
+
+struct err *state_open_record(const struct state *s, const char *name, struct record *ret)
 {
     struct sdir b = state_records(s);
+    *ret = RECORD_CLOSED;
     TRY(state_check_label("bottle", name));
-    return sdir_open(&b, name, ret_fd);
+    TRY(sdir_open(&b, name, &ret->dir.fd));
+    ret->where = xasprintf("%s/%s", s->bottles_dir, name);
+    ret->dir.where = ret->where;
+    return NULL;
 }
 
 struct err *state_load_record(const struct sdir *d, bool peek, struct bottle_state *ret)
@@ -144,10 +157,10 @@ static struct err *imagine_record(const char *uid_hint, struct bottle_state *ret
 struct err *state_bottle(struct state *s, const char *name, const char *uid_hint,
                          struct bottle_state *ret)
 {
-    AUTO_CLOSE fd = -1;
+    AUTO(record_close) struct record r = RECORD_CLOSED;
     if (s->peek && s->bottles_fd < 0)
         return imagine_record(uid_hint, ret);
-    struct err *e = state_open_record(s, name, &fd);
+    struct err *e = state_open_record(s, name, &r);
     if (e && s->peek && err_kind(e) == ERR_NOT_FOUND) {
         err_ignore(e, "a plan needs no record");
         return imagine_record(uid_hint, ret);
@@ -155,26 +168,23 @@ struct err *state_bottle(struct state *s, const char *name, const char *uid_hint
     if (e && err_kind(e) == ERR_NOT_FOUND) {
         err_ignore(e, "made now");
         TRY_CTX(mint_record(s, name, uid_hint), "recording bottle '%s'", name);
-        e = state_open_record(s, name, &fd);
+        e = state_open_record(s, name, &r);
     }
     TRY(e);
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    return state_load_record(&(struct sdir){fd, where}, s->peek, ret);
+    return state_load_record(&r.dir, s->peek, ret);
 }
 
 /* ---- last good manifest --------------------------------------------------------------------- */
 
 struct err *state_load_manifest(struct state *s, const char *name, char **ret, size_t *ret_n)
 {
-    AUTO_CLOSE fd = -1;
-    TRY(state_open_record(s, name, &fd));
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    struct sdir d = {fd, where};
+    AUTO(record_close) struct record r = RECORD_CLOSED;
+    TRY(state_open_record(s, name, &r));
     AUTO_FREE char *text = NULL;
     size_t n = 0;
-    TRY(sdir_read(&d, "manifest.yaml", STATE_MANIFEST_MAX, &text, &n));
+    TRY(sdir_read(&r.dir, "manifest.yaml", STATE_MANIFEST_MAX, &text, &n));
     if (n == 0)
-        return state_damaged(&d, "manifest.yaml", "the file is empty");
+        return state_damaged(&r.dir, "manifest.yaml", "the file is empty");
     *ret = TAKE_PTR(text);
     *ret_n = n;
     return NULL;
@@ -190,14 +200,12 @@ static bool is_stored(const struct sdir *d, struct sv text)
 
 struct err *state_store_manifest(struct state *s, const char *name, struct sv text)
 {
-    AUTO_CLOSE fd = -1;
-    TRY(state_open_record(s, name, &fd));
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    struct sdir d = {fd, where};
+    AUTO(record_close) struct record r = RECORD_CLOSED;
+    TRY(state_open_record(s, name, &r));
     if (text.n == 0 || text.n > STATE_MANIFEST_MAX)
         return err_new(ERR_INVALID, "a manifest of %zu bytes can't be kept: expected 1 to %d",
                        text.n, STATE_MANIFEST_MAX);
-    return is_stored(&d, text) ? NULL : sdir_write(&d, "manifest.yaml", text);
+    return is_stored(&r.dir, text) ? NULL : sdir_write(&r.dir, "manifest.yaml", text);
 }
 
 /* ---- notes ---------------------------------------------------------------------------------- */
@@ -208,21 +216,19 @@ struct err *state_load_note(struct state *s, const char *name, const char *note,
     *ret = NULL;
     if (s->peek && s->bottles_fd < 0)
         return NULL;
-    AUTO_CLOSE fd = -1;
-    struct err *e = state_open_record(s, name, &fd);
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
+    AUTO(record_close) struct record r = RECORD_CLOSED;
     AUTO_FREE char *text = NULL;
     size_t n = 0;
-    struct sdir d = {fd, where};
+    struct err *e = state_open_record(s, name, &r);
     if (!e)
-        e = sdir_read(&d, note, max, &text, &n);
+        e = sdir_read(&r.dir, note, max, &text, &n);
     if (e && err_kind(e) == ERR_NOT_FOUND) {
         err_ignore(e, "nothing was ever said");
         return NULL;
     }
     TRY(e);
     if (strlen(text) != n)
-        return state_damaged(&d, note, "it holds NUL bytes");
+        return state_damaged(&r.dir, note, "it holds NUL bytes");
     if (n)
         *ret = TAKE_PTR(text);
     return NULL;
@@ -231,10 +237,9 @@ struct err *state_load_note(struct state *s, const char *name, const char *note,
 /* An empty file says nothing: no note has to be removed for good in one step. */
 struct err *state_store_note(struct state *s, const char *name, const char *note, const char *text)
 {
-    AUTO_CLOSE fd = -1;
-    TRY(state_open_record(s, name, &fd));
-    AUTO_FREE char *where = xasprintf("%s/%s", s->bottles_dir, name);
-    return sdir_write(&(struct sdir){fd, where}, note, sv_of(text ? text : ""));
+    AUTO(record_close) struct record r = RECORD_CLOSED;
+    TRY(state_open_record(s, name, &r));
+    return sdir_write(&r.dir, note, sv_of(text ? text : ""));
 }
 
 struct err *state_load_quarantine(struct state *s, const char *name, char **ret)

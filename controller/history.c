@@ -152,8 +152,7 @@ static bool is_done(const struct worker *w, const struct catalog_entry *e)
            ready->generation == e->generation;
 }
 
-/* One that was reverted is not what runs. */
-static bool is_given_up(const struct worker *w, int64_t generation)
+bool history_gave_up(const struct worker *w, int64_t generation)
 {
     const struct ledger_entry *l = ledger_find(&w->history.ledger, generation);
     return l && l->outcome == OUTCOME_REVERTED;
@@ -202,7 +201,7 @@ void history_follow(struct worker *w)
         return;
     if (e->state == ENTRY_GONE)
         end(w, e->generation, OUTCOME_REMOVED, NULL);
-    else if (is_done(w, e) && !is_given_up(w, e->generation))
+    else if (is_done(w, e) && !history_gave_up(w, e->generation))
         converged(w, e);
     else if (w->conditions.of[COND_STALLED].present && e->generation == w->generation && !w->exec)
         failed(w, e);

@@ -59,5 +59,6 @@ void history_follow(struct worker *w);
 /* Generation `generation` was given up for an older one: from now on it neither converges nor
  * fails, until it is accepted anew. */
 void history_reverted(struct worker *w, int64_t generation, const char *why);
+bool history_gave_up(const struct worker *w, int64_t generation);
 
 #endif

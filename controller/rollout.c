@@ -30,12 +30,6 @@ static void recheck_at(struct rollout *r, uint64_t ns)
 
 /* ---- which generation ------------------------------------------------------------------------ */
 
-static bool is_given_up(const struct worker *w, int64_t generation)
-{
-    const struct ledger_entry *l = ledger_find(&w->history.ledger, generation);
-    return l && l->outcome == OUTCOME_REVERTED;
-}
-
 /* What converged last, from its text; NULL when this version can't read it. */
 static struct bottle *parse_applied(const struct worker *w)
 {
@@ -76,8 +70,8 @@ static void fall_back(struct worker *w, int64_t generation)
 void rollout_choose(struct worker *w, const struct catalog_entry *e)
 {
     struct rollout *r = &w->rollout;
-    bool given_up =
-        w->applied.text && w->applied.generation != e->generation && is_given_up(w, e->generation);
+    bool given_up = w->applied.text && w->applied.generation != e->generation &&
+                    history_gave_up(w, e->generation);
     if (given_up && r->given_up != e->generation)
         fall_back(w, e->generation);
     else if (!given_up)

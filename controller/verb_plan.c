@@ -3,6 +3,7 @@
 #include "controller/cli.h"
 #include "controller/planning.h"
 #include "controller/run_options.h"
+#include "controller/statefs.h"
 #include "spec/base/xalloc.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { TEXT_MAX = 64 << 20, PLAN_MAX = 64 << 20 };
 
@@ -29,36 +29,24 @@ static bool any_change(const json_t *document)
     return false;
 }
 
-static struct err *write_all(int fd, const char *text)
-{
-    size_t n = strlen(text);
-    while (n) {
-        ssize_t done = write(fd, text, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return err_new(ERR_UNAVAILABLE, "%s", err_errno(errno));
-        text += done;
-        n -= (size_t)done;
-    }
-    return fsync(fd) == 0 ? NULL : err_new(ERR_UNAVAILABLE, "%s", err_errno(errno));
-}
-
-/* Whole or not at all; a plan holds manifests, so it is its owner's alone. */
+/* Whole or not at all, over a file or nothing; a plan holds manifests, so it is its owner's alone.
+ */
 static struct err *keep(const char *path, const json_t *document)
 {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    AUTO_FREE char *dir = slash ? xmemdup0(path, (size_t)(name - path)) : xstrdup(".");
+    AUTO_CLOSE fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0)
+        return err_new(ERR_INVALID, "--out '%s': %s", path, err_errno(errno));
+    if (!*name || (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)))
+        return err_new(ERR_INVALID, "--out '%s': expected the name of a regular file, or of none",
+                       path);
     AUTO_FREE char *json = XNN(json_dumps(document, JSON_INDENT(2)));
     AUTO_FREE char *text = xasprintf("%s\n", json);
-    AUTO_FREE char *temp = xasprintf("%s.XXXXXX", path);
-    AUTO_CLOSE fd = mkostemp(temp, O_CLOEXEC);
-    if (fd < 0)
-        return err_new(ERR_UNAVAILABLE, "--out '%s': %s", path, err_errno(errno));
-    struct err *e = write_all(fd, text);
-    if (!e && rename(temp, path) != 0)
-        e = err_new(ERR_UNAVAILABLE, "%s", err_errno(errno));
-    if (e)
-        (void)unlink(temp);
-    return e ? err_wrap(e, "--out '%s'", path) : NULL;
+    TRY_CTX(sdir_write(&(struct sdir){fd, dir}, name, sv_of(text)), "--out '%s'", path);
+    return NULL;
 }
 
 static enum exit_code plan_exit(const struct cli *cli, const json_t *document)

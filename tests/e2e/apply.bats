@@ -117,21 +117,3 @@ exited() { [ "$(docker inspect --format '{{.State.Status}}' "$1")" = exited ]; }
 	[ "$status" -eq 0 ]
 	nothing
 }
-
-@test "what is no plan, of another format, or beside a running controller is refused" {
-	printf '{"kind": "List"}\n' >"$BATS_TEST_TMPDIR/$PLAN"
-	run --separate-stderr apply
-	[ "$status" -eq 2 ]
-	[[ $stderr == *"it is no plan"* ]]
-	bottle one '.spec.suspend = true' | put one.yaml
-	keep_plan
-	jq '.format_version = "99"' "$BATS_TEST_TMPDIR/$PLAN" >"$BATS_TEST_TMPDIR/other" && mv "$BATS_TEST_TMPDIR/other" "$BATS_TEST_TMPDIR/$PLAN"
-	run --separate-stderr apply
-	[ "$status" -eq 2 ]
-	[[ $stderr == *"99"*"plan again"* ]]
-	keep_plan
-	controller_start
-	run --separate-stderr apply
-	[ "$status" -eq 2 ]
-	[[ $stderr == *"holds"* || $stderr == *"another"* ]] || { printf '%s\n' "$stderr"; return 1; }
-}

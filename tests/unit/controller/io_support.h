@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,15 @@ static inline pid_t child_start(child_fn *fn, void *ctx, int *ret_fd)
     (void)close(fds[1]);
     *ret_fd = fds[0];
     return pid;
+}
+
+/* Ends one that goes on for as long as it lives. */
+static inline void child_kill(pid_t pid, int fd_take)
+{
+    int status = 0;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)close(fd_take);
 }
 
 static inline void child_result(int fd_take, int status)

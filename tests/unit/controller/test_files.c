@@ -406,7 +406,7 @@ static void test_file_that_keeps_changing(void **state)
 {
     make_dir(state, "m");
     put_sized(state, "m/a.yaml", MANIFEST_MAX_BYTES);
-    int out = -1, status = 0;
+    int out = -1;
     struct str_list dirs = {0};
     pid_t pid = child_start(child_toucher, state, &out);
     str_list_add_take(&dirs, at(state, "m"));
@@ -422,9 +422,7 @@ static void test_file_that_keeps_changing(void **state)
         file_listing_done(&l);
     }
     assert_true(refused);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    (void)close(out);
+    child_kill(pid, out);
     struct file_listing l = {0};
     files_list(&dirs, &l);
     assert_null(l.files[0].error);

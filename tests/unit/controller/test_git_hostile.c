@@ -139,6 +139,20 @@ static void make_keys(struct git_world *w)
 
 #define SIGN(key) "git config user.signingkey \"$PWD/../" key "\"; git config commit.gpgsign true; "
 
+/* Only ada may sign, and has; returns the commit. `*ret_signers` is to outlive the source. */
+static char *start_signed(struct git_world *w, char **ret_signers)
+{
+    make_keys(w);
+    *ret_signers = at(&w->scratch, "signers");
+    w->opt.allowed_signers = *ret_signers;
+    push(w, SIGN("ada") "printf A >a.yaml");
+    start(w);
+    expect_good(w);
+    char *head = head_of(w);
+    expect_revision(w, head);
+    return head;
+}
+
 static void expect_refused(struct git_world *w, const char *head, const char *part)
 {
     look_again(w);
@@ -151,15 +165,7 @@ static void expect_refused(struct git_world *w, const char *head, const char *pa
 static void test_only_signed_commits_count(void **state)
 {
     struct git_world *w = *state;
-    make_keys(w);
-    AUTO_FREE char *signers = at(&w->scratch, "signers");
-    w->opt.allowed_signers = signers;
-    push(w, SIGN("ada") "printf A >a.yaml");
-    start(w);
-    expect_good(w);
-    AUTO_FREE char *head = head_of(w);
-    expect_revision(w, head);
-
+    AUTO_FREE char *signers = NULL, *head = start_signed(w, &signers);
     push(w, "git config commit.gpgsign false; printf B >a.yaml");
     expect_refused(w, head, "");
     assert_int_equal(count_events(w, "SourceRefused"), 1);
@@ -189,12 +195,7 @@ static void test_only_signed_commits_count(void **state)
 static void test_a_forged_signature_does_not_count(void **state)
 {
     struct git_world *w = *state;
-    make_keys(w);
-    AUTO_FREE char *signers = at(&w->scratch, "signers");
-    w->opt.allowed_signers = signers;
-    push(w, SIGN("ada") "printf A >a.yaml");
-    start(w);
-    AUTO_FREE char *head = head_of(w);
+    AUTO_FREE char *signers = NULL, *head = start_signed(w, &signers);
     push(w, "printf B >a.yaml; git add -A; git commit -qm b; "
             "forged=$(git cat-file commit HEAD | sed 's/^b$/c/' | git hash-object -t commit -w "
             "--stdin)\n"
@@ -208,12 +209,7 @@ static void test_a_forged_signature_does_not_count(void **state)
 static void test_no_other_key_ring_is_asked(void **state)
 {
     struct git_world *w = *state;
-    make_keys(w);
-    AUTO_FREE char *signers = at(&w->scratch, "signers");
-    w->opt.allowed_signers = signers;
-    push(w, SIGN("ada") "printf A >a.yaml");
-    start(w);
-    AUTO_FREE char *head = head_of(w);
+    AUTO_FREE char *signers = NULL, *head = start_signed(w, &signers);
     sh(w, "mkdir bin; for p in gpg gpgsm; do printf '#!/bin/sh\\ncat >/dev/null; touch "
           "%s/asked\\nprintf \"[GNUPG:] NEWSIG\\\\n[GNUPG:] GOODSIG 0123456789ABCDEF "
           "Eve\\\\n[GNUPG:] VALIDSIG 0123456789ABCDEF0123456789ABCDEF01234567\\\\n[GNUPG:] "

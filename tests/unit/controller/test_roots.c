@@ -54,6 +54,35 @@ static const char *doubt(const struct world *w, const char *file)
     return roots_doubt(w->roots, path);
 }
 
+/* One directory, "m", listed with a manifest in it. */
+static void open_one(struct world *w, void **state)
+{
+    make_dir(state, "m");
+    open_world(w, *state, "m");
+    put(state, "m/a.yaml", "x");
+    assert_false(look(w, false));
+}
+
+/* Its place is taken by another one, which is empty and doubted. */
+static void replace_by_empty(struct world *w, void **state)
+{
+    move(state, "m", "old");
+    make_dir(state, "m");
+    assert_true(look(w, false));
+}
+
+static void put_back(struct world *w, void **state)
+{
+    drop(w, "m");
+    move(state, "old", "m");
+    assert_false(look(w, false));
+}
+
+static void expect_no_doubt(const struct world *w)
+{
+    assert_null(doubt(w, "m/a.yaml"));
+}
+
 static void test_emptied(void **state)
 {
     struct world w;
@@ -64,7 +93,7 @@ static void test_emptied(void **state)
     assert_false(look(&w, false));
     drop(&w, "m/a.yaml");
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     close_world(&w);
 }
 
@@ -79,7 +108,7 @@ static void test_made_anew(void **state)
     assert_false(look(&w, false));
     move(state, "m", "elsewhere");
     assert_false(look(&w, true)); /* missing is unknown, which is another matter */
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     make_dir(state, "m");
     assert_true(look(&w, false));
     assert_false(look(&w, false)); /* told once */
@@ -92,27 +121,20 @@ static void test_made_anew(void **state)
     /* Something in it: it is believed. And empty again: it is the one that held something. */
     put(state, "m/z.yaml", "x");
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     drop(&w, "m/z.yaml");
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     close_world(&w);
 }
 
 static void test_back_again(void **state)
 {
     struct world w;
-    make_dir(state, "m");
-    open_world(&w, *state, "m");
-    put(state, "m/a.yaml", "x");
-    assert_false(look(&w, false));
-    move(state, "m", "old");
-    make_dir(state, "m");
-    assert_true(look(&w, false));
-    drop(&w, "m");
-    move(state, "old", "m");
-    assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    open_one(&w, state);
+    replace_by_empty(&w, state);
+    put_back(&w, state);
+    expect_no_doubt(&w);
     close_world(&w);
 }
 
@@ -131,27 +153,20 @@ static void test_swapped(void **state)
     drop(&w, "m");
     link_to(state, "two/p", "m");
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     close_world(&w);
 }
 
 static void test_believed(void **state)
 {
     struct world w;
-    make_dir(state, "m");
-    open_world(&w, *state, "m");
-    put(state, "m/a.yaml", "x");
-    assert_false(look(&w, false));
-    move(state, "m", "old");
-    make_dir(state, "m");
-    assert_true(look(&w, false));
+    open_one(&w, state);
+    replace_by_empty(&w, state);
     roots_believe(w.roots);
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     /* The whole directory. */
-    drop(&w, "m");
-    move(state, "old", "m");
-    assert_false(look(&w, false));
+    put_back(&w, state);
     move(state, "m", "old");
     assert_false(look(&w, true));
     AUTO_FREE char *file = at(state, "m/a.yaml");
@@ -159,7 +174,7 @@ static void test_believed(void **state)
     assert_true(roots_missing(w.roots, NULL));
     roots_believe(w.roots);
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     /* Believed until it is there again. */
     make_dir(state, "m");
     assert_false(look(&w, false));
@@ -214,7 +229,7 @@ static void test_unmounted(void **state)
     assert_int_equal(mount(other, path, NULL, MS_BIND, NULL), 0);
     put(state, "m/a.yaml", "x");
     assert_false(look(&w, false));
-    assert_null(doubt(&w, "m/a.yaml"));
+    expect_no_doubt(&w);
     assert_int_equal(umount(path), 0);
     assert_true(look(&w, false));
     close_world(&w);

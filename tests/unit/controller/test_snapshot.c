@@ -163,7 +163,7 @@ static void list_volume(const struct str_list *dirs, char **revision, unsigned *
 static void test_swapped_all_the_time(void **state)
 {
     make_volume(state);
-    int out = -1, status = 0;
+    int out = -1;
     unsigned changes = 0, unknown = 0;
     struct str_list dirs = {0};
     AUTO_FREE char *revision = NULL;
@@ -172,9 +172,7 @@ static void test_swapped_all_the_time(void **state)
     time_t end = time(NULL) + IO_DEADLINE_S;
     while (changes + unknown < 100 && time(NULL) < end)
         list_volume(&dirs, &revision, &changes, &unknown);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    (void)close(out);
+    child_kill(pid, out);
     assert_true(changes + unknown >= 100);
     unknown = 0;
     list_volume(&dirs, &revision, &changes, &unknown);
@@ -199,17 +197,10 @@ static char *child_mover(void *ctx)
 /* A listing is of one version or the other, or an error: never empty, never a mixture. */
 static void test_swapped_root(void **state)
 {
-    static const char *const files[] = {"a", "b", "c", "d"};
-    for (int v = 1; v <= 2; v++) {
-        AUTO_FREE char *dir = xasprintf("v%d", v);
-        make_dir(state, dir);
-        for (size_t i = 0; i < 4; i++) {
-            AUTO_FREE char *name = xasprintf("%s/%s.yaml", dir, files[i]);
-            put(state, name, v == 1 ? "1" : "2");
-        }
-    }
+    make_version(state, "v1", "1");
+    make_version(state, "v2", "2");
     link_to(state, "v1", "m");
-    int out = -1, status = 0, listed = 0;
+    int out = -1, listed = 0;
     struct str_list dirs = {0};
     pid_t pid = child_start(child_mover, state, &out);
     str_list_add_take(&dirs, at(state, "m"));
@@ -228,9 +219,7 @@ static void test_swapped_root(void **state)
         file_listing_done(&l);
     }
     assert_true(listed > 0);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    (void)close(out);
+    child_kill(pid, out);
     str_list_done(&dirs);
 }
 
@@ -261,7 +250,7 @@ static void test_replaced_root(void **state)
     make_dir(state, "m");
     for (size_t i = 0; i < 4; i++)
         put(state, files[i], "x");
-    int out = -1, status = 0, listed = 0;
+    int out = -1, listed = 0;
     struct str_list dirs = {0};
     pid_t pid = child_start(child_replacer, state, &out);
     str_list_add_take(&dirs, at(state, "m"));
@@ -278,9 +267,7 @@ static void test_replaced_root(void **state)
         file_listing_done(&l);
     }
     assert_true(listed > 0);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    (void)close(out);
+    child_kill(pid, out);
     str_list_done(&dirs);
 }
 

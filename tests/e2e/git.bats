@@ -27,6 +27,7 @@ teardown() {
 	installations_end
 	server_stop daemon
 	server_stop sshd
+	server_stop https
 }
 
 # First in a test that needs a bottle.
@@ -69,6 +70,19 @@ sshd_start() {
 	/usr/sbin/sshd -D -e -f "$dir/sshd.conf" </dev/null >>"$BATS_TEST_TMPDIR/sshd.log" 2>&1 3>&- &
 	printf '%s\n' $! >"$BATS_TEST_TMPDIR/sshd.pid"
 	wait_for 10 accepts "$SSH_PORT"
+}
+
+# https_start: serves $SRV to those that USERS names.
+https_start() {
+	local dir=$BATS_TEST_TMPDIR/tls
+	HTTPS_PORT=$(free_port) USERS=$BATS_TEST_TMPDIR/users
+	"$RIG_DIR/ca.sh" "$dir" localhost
+	: >"$USERS"
+	python3 "$RIG_DIR/git_https.py" "$SRV" "$dir/server.pem" "$dir/server-key.pem" "$USERS" "$HTTPS_PORT" \
+		</dev/null >"$BATS_TEST_TMPDIR/https.log" 2>&1 3>&- &
+	printf '%s\n' $! >"$BATS_TEST_TMPDIR/https.pid"
+	wait_for 10 accepts "$HTTPS_PORT"
+	URL=https://localhost:$HTTPS_PORT/site.git
 }
 
 # ---- the repository ------------------------------------------------------------------------------
@@ -234,6 +248,48 @@ is_told() { [ "$(told_times "$1")" -eq "$2" ] || { printf '%s was told %s times\
 	: >"$dir/authorized"
 	wait_for 30 refused 'Permission denied'
 	of_revision one 1 "$(head_id)"
+}
+
+@test "over https, with a credential helper, and never without either key" {
+	local dir=$BATS_TEST_TMPDIR first
+	unset GIT_SSL_CAINFO GIT_SSL_CAPATH # which outrank the configuration
+	https_start
+	suspended one >"$WORK/bottles/one.yaml"
+	commit
+	first=$(head_id)
+	# Nobody's certificate.
+	git_start
+	wait_for 30 refused 'certificate'
+	[ ! -s "$dir/https.log" ]
+	git config --global http.sslCAInfo "$dir/tls/ca.pem"
+	# Nobody's credentials, and nobody is asked for them.
+	wait_for 30 refused 'could not read Username'
+	[[ "$(<"$dir/https.log")" != *' 200'* ]]
+	# The helper gives them out, for this host alone.
+	printf 'ada:first-password-0123\n' >"$USERS"
+	cat >"$dir/helper" <<-END
+		#!/bin/sh
+		[ "\$1" = get ] && grep -qx "host=localhost:$HTTPS_PORT" && printf 'username=ada\npassword=%s\n' "\$(cat $dir/password)"
+	END
+	chmod +x "$dir/helper"
+	printf 'first-password-0123' >"$dir/password"
+	git config --global credential.helper "$dir/helper"
+	wait_for 30 at_revision "$first"
+	wait_for 10 of_revision one 1 "$first"
+	grep -q '^/site.git/git-upload-pack ada 200$' "$dir/https.log"
+
+	# Another password: the last good commit stays until the helper knows it.
+	printf 'ada:second-password-0123\n' >"$USERS"
+	suspended one '.metadata.labels = {team: "platform"}' >"$WORK/bottles/one.yaml"
+	commit
+	wait_for 30 refused 'Authentication failed'
+	of_revision one 1 "$first"
+	printf 'second-password-0123' >"$dir/password"
+	wait_for 30 at_revision "$(head_id)"
+	wait_for 10 of_revision one 2 "$(head_id)"
+	# Told to nobody.
+	run grep -rlE '(first|second)-password' "$(inst_dir)"
+	[ "$status" -eq 1 ]
 }
 
 # 960 are there to be extended, by 40 whose names are listed before theirs: a part of the commit would be full of errors.

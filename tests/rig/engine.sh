@@ -30,6 +30,7 @@ RIG_WORLD_IF=world0
 RIG_WORLD_GATEWAY=198.51.100.1
 RIG_WORLD_DNS=198.51.100.53
 RIG_WORLD_UPSTREAM=198.51.100.10
+RIG_DEADLINE=60 # seconds, for waiting in vain
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 
@@ -106,7 +107,7 @@ engine_upstreams() { cat -- "$(engine_upstream_log "$1")" 2>/dev/null | grep -c 
 # Starts the upstream server of the closed world, with a certificate authority of its own, on the
 # given addresses (default: the one that *.example.com and others resolve to).
 engine_upstream() {
-	local name=$1 dir listen=() address before deadline=$((SECONDS + 15))
+	local name=$1 dir listen=() address before deadline=$((SECONDS + RIG_DEADLINE))
 	dir=$(engine_dir "$name")
 	shift
 	[ $# -gt 0 ] || set -- "$RIG_WORLD_UPSTREAM"
@@ -168,7 +169,7 @@ engine_ping() {
 
 # Waits until the engine answers; fails with the end of its log when its dockerd ends before that.
 engine_wait() {
-	local name=$1 deadline=$((SECONDS + 60))
+	local name=$1 deadline=$((SECONDS + RIG_DEADLINE))
 	until engine_ping "$name"; do
 		if [ "$SECONDS" -ge "$deadline" ] || ! engine_daemon_alive "$name"; then
 			tail -n 20 -- "$(engine_log "$name")" >&2
@@ -222,7 +223,7 @@ engine_start() {
 		"$RIG_WORLD_IF" "$RIG_WORLD_GATEWAY" "$RIG_WORLD_DNS" "$RIG_WORLD_UPSTREAM" \
 		</dev/null >"$dir/keeper.log" 2>&1 3>&- 4>&- 9>&- &
 	started=$!
-	deadline=$((SECONDS + 20))
+	deadline=$((SECONDS + RIG_DEADLINE))
 	until [ -e "$dir/ready" ]; do
 		if [ "$SECONDS" -ge "$deadline" ] || ! kill -0 "$started" 2>/dev/null; then
 			cat -- "$dir/keeper.log" >&2
@@ -261,7 +262,7 @@ engine_restart() {
 
 # Removes the cgroups of an ended engine; its last processes may need a moment to leave them.
 engine_remove_cgroups() {
-	local cgroup deadline=$((SECONDS + 10)) left
+	local cgroup deadline=$((SECONDS + RIG_DEADLINE)) left
 	cgroup=$(engine_cgroup "$1")
 	while :; do
 		left=$(find /sys/fs/cgroup -maxdepth 2 -type d -name "$cgroup" 2>/dev/null)
@@ -282,7 +283,7 @@ engine_stop() {
 	[ -d "$dir" ] || return 0
 	if keeper=$(engine_keeper "$name"); then
 		kill -KILL "$keeper" 2>/dev/null
-		deadline=$((SECONDS + 20))
+		deadline=$((SECONDS + RIG_DEADLINE))
 		while engine_running "$name"; do
 			if [ "$SECONDS" -ge "$deadline" ]; then
 				rig_fail "engine $name: process $keeper does not end"

@@ -139,7 +139,7 @@ newer_holder() {
 
 # The namespace is made once for an engine; a process holds it, which ends with the engine's namespaces.
 newer_dockerd() {
-	local dir self pid deadline=$((SECONDS + 20))
+	local dir self pid deadline=$((SECONDS + RIG_DEADLINE))
 	dir=$(newer_dir)
 	self=$(realpath -- "${BASH_SOURCE[0]}")
 	[ -s "$dir/version" ] || rig_fail "no newer engine in $dir: newer.sh make" || return 1

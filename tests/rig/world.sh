@@ -33,7 +33,7 @@ engine_world_nearby() {
 }
 
 engine_world_open() {
-	local name=$1 dir before deadline=$((SECONDS + 15))
+	local name=$1 dir before deadline=$((SECONDS + RIG_DEADLINE))
 	shift
 	dir=$(engine_dir "$name")
 	: >>"$dir/world.log"
@@ -60,7 +60,7 @@ engine_bridge() {
 
 # engine_sniff NAME FILE INTERFACE...: captures into FILE until engine_sniff_end.
 engine_sniff() {
-	local name=$1 file=$2 deadline=$((SECONDS + 15))
+	local name=$1 file=$2 deadline=$((SECONDS + RIG_DEADLINE))
 	shift 2
 	rm -f -- "$file" "$file.log" "$file.pid"
 	engine_spawn "$name" "$file.log" python3 "$RIG_DIR/sniff.py" capture "$file" "$@" >"$file.pid" || return 1
@@ -76,7 +76,7 @@ engine_sniff() {
 
 # engine_sniff_end NAME FILE: ends the capture; fails when it has missed a packet.
 engine_sniff_end() {
-	local name=$1 file=$2 deadline=$((SECONDS + 15))
+	local name=$1 file=$2 deadline=$((SECONDS + RIG_DEADLINE))
 	engine_exec "$name" kill -TERM "$(cat -- "$file.pid")" || return 1
 	until grep -q '"end"' "$file.log"; do
 		[ "$SECONDS" -lt "$deadline" ] || rig_fail "engine $name: the capture does not end" || return 1

@@ -49,6 +49,9 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 
 def serve(path, engine):
+    """Whoever sees the socket finds somebody listening: it gets its name after that."""
     if os.path.exists(path):
         os.unlink(path)
-    Server(path, engine).serve_forever()
+    with Server(path + ".new", engine) as server:
+        os.rename(path + ".new", path)
+        server.serve_forever()

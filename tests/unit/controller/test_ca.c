@@ -71,24 +71,25 @@ static void test_validity(void **state)
     struct ca_life life = {0};
     time_t now = time(NULL), hour_ago = now - 3605, later = now + 30 * DAY_S - 5;
     assert_ok(ca_mint("x", 30, &cert_pem, &key_pem));
+    time_t after = time(NULL);
     X509 *cert = read_cert(cert_pem);
     assert_int_equal(X509_cmp_time(X509_get0_notBefore(cert), &hour_ago), 1);
-    hour_ago += 10 + IO_DEADLINE_S;
+    hour_ago = after - 3600;
     assert_int_equal(X509_cmp_time(X509_get0_notBefore(cert), &hour_ago), -1);
     assert_int_equal(X509_cmp_time(X509_get0_notAfter(cert), &later), 1);
     assert_ok(ca_check(sv_of(cert_pem), sv_of(key_pem), &life));
-    assert_in_range(life.until, now + 30 * DAY_S, now + 30 * DAY_S + IO_DEADLINE_S);
+    assert_in_range(life.until, now + 30 * DAY_S, after + 30 * DAY_S);
     X509_free(cert);
     free(cert_pem);
     secret_free(key_pem);
 
-    assert_in_range(life.from, now - 3600, now - 3600 + IO_DEADLINE_S);
+    assert_in_range(life.from, now - 3600, after - 3600);
 
     /* Past 2049, where the encoding of times changes. */
     assert_ok(ca_mint("x", 36500, &cert_pem, &key_pem));
+    after = time(NULL);
     assert_ok(ca_check(sv_of(cert_pem), sv_of(key_pem), &life));
-    assert_in_range(life.until, now + INT64_C(36500) * DAY_S,
-                    now + INT64_C(36500) * DAY_S + IO_DEADLINE_S);
+    assert_in_range(life.until, now + INT64_C(36500) * DAY_S, after + INT64_C(36500) * DAY_S);
     free(cert_pem);
     secret_free(key_pem);
 }

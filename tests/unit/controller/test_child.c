@@ -75,11 +75,16 @@ static void start(struct seen *s, const struct child_spec *spec)
     assert_ok(child_run(s->loop, spec, ended, s, &s->child));
 }
 
+static void wait_end(struct seen *s)
+{
+    assert_true(turn_until(s->loop, has_ended, s));
+    assert_int_equal(s->calls, 1);
+}
+
 static void run(struct seen *s, const struct child_spec *spec)
 {
     start(s, spec);
-    assert_true(turn_until(s->loop, has_ended, s));
-    assert_int_equal(s->calls, 1);
+    wait_end(s);
 }
 
 static void test_output_and_exit_code(void **state)
@@ -184,7 +189,8 @@ static bool is_gone(void *ctx)
 static void expect_gone(const char *pid)
 {
     AUTO_FREE char *copy = xmemdup0(pid, strcspn(pid, "\n"));
-    for (int i = 0; i < 200 && !is_gone(copy); i++) {
+    assert_true(*copy);
+    for (int i = 0; i < IO_DEADLINE_S * 100 && !is_gone(copy); i++) {
         AUTO_FREE char *path = xasprintf("/proc/%s/stat", copy);
         char text[512] = "";
         AUTO_CLOSE fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -195,14 +201,30 @@ static void expect_gone(const char *pid)
     assert_true(is_gone(copy));
 }
 
-/* What it started goes with it, also when that ignores SIGTERM and holds the pipes. */
+static bool wrote(void *ctx)
+{
+    struct stat st;
+    return stat(ctx, &st) == 0 && st.st_size > 0;
+}
+
+/* What it started goes with it, also when that ignores SIGTERM and holds the pipes. The loop stands
+ * still until both ignore it, so that the time is up no sooner. */
 static void test_a_timeout_ends_the_group(void **state)
 {
     struct seen *s = *state;
-    struct child_spec spec =
-        shell(SCRIPT("trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 1000'"));
+    char name[] = "/tmp/bottler-io.XXXXXX";
+    AUTO_CLOSE fd = mkstemp(name);
+    assert_true(fd >= 0);
+    AUTO_FREE char *script =
+        xasprintf("trap '' TERM; sh -c 'trap \"\" TERM; echo $$; echo >%s; exec sleep 1000'", name);
+    struct child_spec spec = shell((char *const[]){(char[]){"sh"}, (char[]){"-c"}, script, NULL});
     spec.timeout_ms = 200;
-    run(s, &spec);
+    start(s, &spec);
+    for (int i = 0; i < IO_DEADLINE_S * 100 && !wrote(name); i++)
+        (void)poll(NULL, 0, 10);
+    assert_true(wrote(name));
+    assert_int_equal(unlink(name), 0);
+    wait_end(s);
     assert_int_equal(s->how, CHILD_TIMED_OUT);
     expect_gone(s->out);
 }
@@ -215,12 +237,6 @@ static void test_the_rest_of_the_group_ends_with_it(void **state)
     assert_int_equal(s->how, CHILD_EXITED);
     assert_int_equal(s->code, 0);
     expect_gone(s->out);
-}
-
-static bool wrote(void *ctx)
-{
-    struct stat st;
-    return stat(ctx, &st) == 0 && st.st_size > 0;
 }
 
 static void test_freed_it_is_killed_and_calls_nobody(void **state)

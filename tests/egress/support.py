@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDECAR = ROOT / "sidecars" / "egress"
-DEADLINE = 15.0
+DEADLINE = 60.0  # for waiting in vain
 TOKEN = b"tok-Zx81/qW+e_9=secret"
 HOSTS = ["api.example.com", "open.example.com", "cred.example.com", "rules.example.com", "late.example.com"]
 
@@ -278,6 +278,7 @@ class Proxy:
         self.lines = []
         self.stderr = b""
         self._new = threading.Condition()
+        self._reader = self._errors = None  # what reads the log, and the rest
         for name in ("ca", "tokens"):
             (directory / name).mkdir()
         (directory / "ca" / "egress-ca.pem").write_bytes(pem_key(authority[0]) + pem_cert(authority[1]))
@@ -304,8 +305,9 @@ class Proxy:
         env = {"PATH": os.environ["PATH"], "BOTTLER_ETC": str(self.etc), "BOTTLER_LISTEN": f"127.0.0.1:{self.port}",
                "BOTTLER_UPSTREAM": f"http://127.0.0.1:{self._upstream}", "TMPDIR": str(self.etc)}
         self.process = subprocess.Popen(self._command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._errors = threading.Thread(target=self._read_errors, daemon=True)
+        self._reader.start()
         self._errors.start()
         self.wait_for("canary")
         return self
@@ -328,11 +330,12 @@ class Proxy:
         end = time.monotonic() + DEADLINE
         with self._new:
             while True:
+                ended = not self._reader.is_alive()  # then there are no lines but these
                 for event in map(json.loads, self.lines[after:]):
                     if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
                         return event
-                if self.process.poll() is not None and not self._new.wait(0.2):
-                    raise AssertionError(f"ended with {self.process.returncode} before {kind}: {self.lines} {self.stderr}")
+                if ended:
+                    raise AssertionError(f"ended with {self.process.wait(DEADLINE)} before {kind}: {self.lines} {self.stderr}")
                 if time.monotonic() > end:
                     raise AssertionError(f"no {kind} {fields} in {self.lines[after:]} {self.stderr}")
                 self._new.wait(0.2)
@@ -348,6 +351,7 @@ class Proxy:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(DEADLINE)
+        self._reader.join(DEADLINE)  # all of the log is in `lines`
         self._errors.join(DEADLINE)
         self.process.stdout.close()
         self.process.stderr.close()

@@ -12,8 +12,6 @@ import support
 from bench import Bench
 from support import TOKEN, raw_path, respond, wait_until
 
-QUIET = 0.3  # seconds in which a byte that must not come would have come
-
 
 class First:
     """A socket whose first answer must not be an interim one."""
@@ -39,17 +37,6 @@ def until_closed(sock):
     except (ConnectionError, ssl.SSLError):
         pass
     return data
-
-
-def arrives(sock):
-    """What arrives within a moment."""
-    sock.settimeout(QUIET)
-    try:
-        return sock.recv(65536)
-    except (TimeoutError, ssl.SSLWantReadError):
-        return b""
-    finally:
-        sock.settimeout(support.DEADLINE)
 
 
 def hello(name, mutate=None):
@@ -438,8 +425,7 @@ class Bounds(Bench):
 
     @staticmethod
     def refused(sock):
-        """Whether the peer has closed."""
-        sock.settimeout(QUIET)
+        """Whether the peer closes; it has got to the connections before this one first."""
         try:
             return sock.recv(1) == b""
         except TimeoutError:

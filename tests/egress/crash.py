@@ -75,7 +75,7 @@ FAULTS = {
     "layer": [(HttpStream, "state_wait_for_request_headers", layer_raising)],
     "task": [(server.ConnectionHandler, "drain_writers", task_raising)],
     "revoked": [(addon.Egress, "server_connect", connect_and_revoke)],  # no fault either
-    "hasty": [(addon, "UPSTREAM_DEADLINE", 0.5)],  # no fault: waits only shortly for the upstream
+    "hasty": [(addon, "UPSTREAM_DEADLINE", 3.0)],  # no fault: waits only shortly for the upstream
 }
 
 

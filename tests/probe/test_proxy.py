@@ -90,8 +90,10 @@ class Refused(Bench):
 
     def test_upstream_away(self):
         """Behind the proxy there is nobody: what needs the chain is an error, never refused."""
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
+        nobody = socket.socket()  # bound, so that nobody else gets the port, and never listening
+        self.addCleanup(nobody.close)
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
         real, self.proxy._upstream = self.proxy._upstream, port
         self.addCleanup(self._again, real)
         self._again(port)

@@ -21,7 +21,7 @@ held() { bottle "$1" ".spec.agent.image = \"registry.example.com/none:1\" | ${2:
 not_suspended() { bottle_is "$1" 'all(.status.conditions[]; .type != "Suspended") and (condition("Ready") | .reason != "Suspended")'; }
 is_held() { condition_says "$1" Stalled True Held; }
 # Taken up is not yet judged: generation $2 of bottle $1 has ended.
-has_failed() { bottler history "$1" -o json | jq -e ".items[] | select(.generation == $2) | .outcome == \"Failed\""; }
+has_failed() { bottler history "$1" -o json | json_holds "any(.items[]; .generation == $2 and .outcome == \"Failed\")"; }
 
 @test "suspended by hand, with who, why and until when, over a kill" {
 	controller_start

@@ -24,7 +24,7 @@ ours() {
 same() { [ "$1" = "$2" ] || { diff <(echo "$1") <(echo "$2"); tail -n 80 -- "$(inst_dir)/log"; return 1; }; }
 held() { condition_says "$1" PruneHeld True "$2"; }
 event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json |
-	jq -e --arg reason "$1" --arg part "$2" 'any(.items[]; .reason == $reason and (.message | contains($part)))' >/dev/null; }
+	json_holds --arg reason "$1" --arg part "$2" 'any(.items[]; .reason == $reason and (.message | contains($part)))'; }
 running() { docker inspect --format '{{.State.Running}}' "$(container "$1" "$2")"; }
 is_stopped() { [ "$(for role in agent egress pipelock; do running "$1" "$role"; done | sort -u)" = false ]; }
 
@@ -70,7 +70,7 @@ is_stopped() { [ "$(for role in agent egress pipelock; do running "$1" "$role"; 
 
 	# The whole directory.
 	rm -rf -- "$(manifests)"
-	gone() { prune -o json | jq -e '(.items | length) == 3 and all(.items[]; .reason == "SourceMissing" and .verdict == "held" and (.objects | length) >= 6)'; }
+	gone() { prune -o json | json_holds '(.items | length) == 3 and all(.items[]; .reason == "SourceMissing" and .verdict == "held" and (.objects | length) >= 6)'; }
 	wait_for 30 gone
 	controller_stop # a new start doesn't know more
 	controller_start --delete-grace 5s --max-deletes 1000,100%

@@ -37,7 +37,7 @@ at_step() {
 }
 
 counter() { bottler_get | jq -er ".controller.source.$1"; }
-counter_is() { bottler_get | jq -e ".controller.source | $1" >/dev/null; }
+counter_is() { bottler_get | json_holds ".controller.source | $1"; }
 
 vi_command() { command -v vim.tiny || command -v vim; }
 # vi_edit OPTION OLD NEW

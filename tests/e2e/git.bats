@@ -241,7 +241,7 @@ is_told() { [ "$(told_times "$1")" -eq "$2" ] || { printf '%s was told %s times\
 	export GIT_SSH_COMMAND="ssh -F none -oBatchMode=yes -oIdentitiesOnly=yes -i $dir/user -oUserKnownHostsFile=$dir/known -oGlobalKnownHostsFile=none"
 	git_start
 	wait_for 30 refused 'Host key verification failed'
-	bottler_get | jq -e '.items == [] and .controller.manifestsKnown == false and (.controller.problem | contains("nothing has been fetched from git"))'
+	bottler_get | json_holds '.items == [] and .controller.manifestsKnown == false and (.controller.problem | contains("nothing has been fetched from git"))'
 	printf '[127.0.0.1]:%s %s\n' "$SSH_PORT" "$(cut -d' ' -f1,2 "$dir/host.pub")" >"$dir/known"
 	wait_for 30 at_revision "$(head_id)"
 	wait_for 10 of_revision one 1 "$(head_id)"
@@ -345,9 +345,9 @@ all_accepted() {
 	wait_for 30 at_revision "$(head_id)"
 	# Gone, or held by what guards deletions.
 	wait_for 60 none_wanted
-	bottler_get | jq -e '.controller | .manifestsKnown and .problem == null and .git.problem == null'
+	bottler_get | json_holds '.controller | .manifestsKnown and .problem == null and .git.problem == null'
 }
-none_wanted() { bottler_get | jq -e 'all(.items[]; any(.status.conditions[]; .type == "PruneHeld" and .status == "True"))'; }
+none_wanted() { bottler_get | json_holds 'all(.items[]; any(.status.conditions[]; .type == "PruneHeld" and .status == "True"))'; }
 
 @test "beside a directory; --once and plan look once and say what stood in the way" {
 	local dir

@@ -104,6 +104,16 @@ wait_for() {
 	done
 }
 
+# json_holds JQ-ARGUMENT...: `jq -e` of standard input. Nothing at all, of a command that failed, is not true: to jq 1.6 it is.
+json_holds() {
+	local json
+	json=$(cat)
+	if [ -z "$json" ] || ! jq -e "$@" <<<"$json" >/dev/null; then
+		printf '%s\n' "$json"
+		return 1
+	fi
+}
+
 # What to look at when a test fails.
 e2e_report() {
 	{

@@ -33,7 +33,7 @@ plan() {
 	"$BOTTLER" plan "${arguments[@]:1}" "$@"
 }
 
-told() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | jq -e "any(.items[]; $1)" >/dev/null; }
+told() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds "any(.items[]; $1)"; }
 is_paused() { [ "$(docker inspect --format '{{.State.Paused}}' "$(container "$1" agent)")" = "$2" ]; }
 
 @test "a manifest beyond the policy is not accepted, with both places" {

@@ -39,15 +39,15 @@ prune() { "$BOTTLER" prune --socket "$(inst_dir)/socket" "$@"; }
 state_of() { prune -o json | jq -r --arg name "$1" '.items[] | select(.name == $name) | "\(.verdict) \(.reason)"'; }
 state_is() { [ "$(state_of "$1")" = "$2" ] || { prune; return 1; }; }
 stands() { docker inspect "$INST.$1.agent" >/dev/null; }
-event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | jq -e --arg reason "$1" --arg part "$2" \
-	'[.items[] | select(.reason == $reason and (.message | contains($part)))] | length == 1' >/dev/null; }
+event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds --arg reason "$1" --arg part "$2" \
+	'[.items[] | select(.reason == $reason and (.message | contains($part)))] | length == 1'; }
 
 @test "nothing goes before its grace, and a restart begins a new one" {
 	mint
 	remains a
 	controller_start --delete-grace 24h
 	wait_for 20 state_is a "waits null"
-	prune -o json | jq -e '.items[0] | (.until | test("^20..-..-..T..:..:..Z$")) and (.message | contains("unless the manifest comes back"))
+	prune -o json | json_holds '.items[0] | (.until | test("^20..-..-..T..:..:..Z$")) and (.message | contains("unless the manifest comes back"))
 		and (.objects | length) == 1 and .objects[0].kind == "container" and .objects[0].name == "'"$INST"'.a.agent"
 		and .objects[0].proof.self == "'"$INST"'.a.agent"'
 	run prune
@@ -159,7 +159,7 @@ event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | jq -e --arg 
 	wait_for 20 event OrphanFound "it is named 'renamed', and its labels say '$INST.a.agent'"
 	event OrphanFound "container 'half'"
 	event OrphanFound "has no label dev.bottler.role"
-	bottler_get | jq -e --arg id "$id" '.controller.orphans | length == 3 and any(.[]; .id == $id and .kind == "container" and .bottle == "a")'
+	bottler_get | json_holds --arg id "$id" '.controller.orphans | length == 3 and any(.[]; .id == $id and .kind == "container" and .bottle == "a")'
 	run prune
 	[ "$status" -eq 0 ] # none of them is to be deleted
 	[[ $output == *ORPHANS*"container renamed "* ]]
@@ -191,13 +191,13 @@ event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | jq -e --arg 
 	[ "$status" -eq 0 ]
 	run forget halfnet
 	[ "$status" -eq 0 ]
-	bottler_get | jq -e '.controller.orphans == []'
+	bottler_get | json_holds '.controller.orphans == []'
 	# It stays forgotten, for as long as there is anything to forget.
 	controller_stop
 	: >"$(inst_dir)/log"
 	controller_start --delete-grace 24h
 	wait_for 20 state_is a "waits null"
-	bottler_get | jq -e '.controller.orphans == []'
+	bottler_get | json_holds '.controller.orphans == []'
 	absent OrphanFound "$(inst_dir)/log"
 	docker rm half >/dev/null
 	docker network rm halfnet >/dev/null

@@ -38,7 +38,7 @@ events() { "$BOTTLER" events one -o json --socket "$(inst_dir)/socket"; }
 	wait_for 120 condition_says one Isolated False Quarantined
 	wait_for 10 agent_is paused
 	bottle_is one '.status.attest.verdict == "open"'
-	events | jq -e 'any(.items[]; .reason == "AttestFailed" and .type == "Warning")' >/dev/null
+	events | json_holds 'any(.items[]; .reason == "AttestFailed" and .type == "Warning")'
 
 	# A new controller knows it still.
 	controller_stop KILL
@@ -51,7 +51,7 @@ events() { "$BOTTLER" events one -o json --socket "$(inst_dir)/socket"; }
 	wait_ready one 120
 	agent_is running
 	[ "$(container_started one agent)" = "$agent" ]
-	events | jq -e 'any(.items[]; .reason == "Released")' >/dev/null
+	events | json_holds 'any(.items[]; .reason == "Released")'
 	# Nothing of it is left when the controller is told to end in the middle of an attestation.
 	probing() { docker ps --format '{{.Names}}' | grep -qF ".one.probe-"; }
 	wait_for 60 probing

@@ -20,13 +20,13 @@ at_step() {
 }
 
 told() {
-	"$BOTTLER" events --socket "$(inst_dir)/socket" -o json | jq -e "[.items[] | select($1)] | length == ${2:-1}" >/dev/null
+	"$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds "[.items[] | select($1)] | length == ${2:-1}"
 }
 
 # Its manifest is known to be gone, whatever becomes of the bottle then.
 not_wanted() {
-	bottler_get | jq -e --arg name "$1" '[.items[] | select(.metadata.name == $name) | .status.conditions[]
-		| select(.type == "SpecAccepted" and (.reason == "Accepted" or .reason == "SourceUnreadable"))] == []' >/dev/null
+	bottler_get | json_holds --arg name "$1" '[.items[] | select(.metadata.name == $name) | .status.conditions[]
+		| select(.type == "SpecAccepted" and (.reason == "Accepted" or .reason == "SourceUnreadable"))] == []'
 }
 
 @test "the first directory has priority, and says so" {
@@ -65,7 +65,7 @@ not_wanted() {
 	wait_for 20 at_step two 1 1
 	mv -- "$second" "$second.away"
 	wait_for 30 condition_says two SpecAccepted Unknown "$second"
-	bottler_get | jq -e --arg dir "$second" '.controller.problem | contains($dir)'
+	bottler_get | json_holds --arg dir "$second" '.controller.problem | contains($dir)'
 	parked one 2 | put one.yaml
 	parked three 1 | put three.yaml
 	wait_for 20 at_step one 2 2
@@ -84,7 +84,7 @@ not_wanted() {
 	mv -- "$(inst_dir)/away" "$(manifests)"
 	wait_for 20 condition_says one SpecAccepted True
 	at_step one 2 2
-	bottler_get | jq -e '.controller.problem == null'
+	bottler_get | json_holds '.controller.problem == null'
 }
 
 # switch TARGET LINK, as git-sync and kubelet do it.

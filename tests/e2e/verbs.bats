@@ -230,7 +230,7 @@ ended() {
 	bottle one '.spec.agent.env = {MARK: "4"}' | put one.yaml
 	controller_start
 	wait_for 30 bottle_is one '.metadata.generation == 4'
-	changed() { bottler history one -o json | jq -e '.items[-1] | .generation == 4 and (.changes |
+	changed() { bottler history one -o json | json_holds '.items[-1] | .generation == 4 and (.changes |
 		length == 1 and .[0].field == "spec.agent.env.MARK" and (.[0].change | contains("3") and contains("4")))'; }
 	wait_for 30 changed
 	run bottler history two

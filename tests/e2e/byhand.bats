@@ -52,13 +52,14 @@ has_failed() { bottler history "$1" -o json | json_holds "any(.items[]; .generat
 	controller_start
 	held hand
 	wait_for 30 is_held hand
-	bottler suspend hand --until 2s
-	condition_says hand Suspended True
-	wait_for 10 not_suspended hand
-	end=$(date --utc --date '+4 seconds' +%Y-%m-%dT%H:%M:%SZ)
+	# Long enough for a busy machine to see both of them before they end.
+	bottler suspend hand --until 20s
+	end=$(date --utc --date '+20 seconds' +%Y-%m-%dT%H:%M:%SZ)
 	held manifest ".spec.suspend = {until: \"$end\"}"
-	wait_for 4 condition_says manifest Suspended True "until $end"
-	wait_for 10 not_suspended manifest
+	condition_says hand Suspended True
+	wait_for 20 condition_says manifest Suspended True "until $end"
+	wait_for 40 not_suspended hand
+	wait_for 40 not_suspended manifest
 }
 
 @test "what makes no sense is refused, and changes nothing" {

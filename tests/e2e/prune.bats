@@ -38,6 +38,8 @@ prune() { "$BOTTLER" prune --socket "$(inst_dir)/socket" "$@"; }
 # state_of NAME: "held TooMany", of what is listed.
 state_of() { prune -o json | jq -r --arg name "$1" '.items[] | select(.name == $name) | "\(.verdict) \(.reason)"'; }
 state_is() { [ "$(state_of "$1")" = "$2" ] || { prune; return 1; }; }
+# listed_are NAME...: these stand to be deleted, and no others. What has gone from the engine is listed until bottler has seen it.
+listed_are() { prune -o json | json_holds --arg names "$*" '(.items | map(.name) | sort | join(" ")) == $names'; }
 stands() { docker inspect "$INST.$1.agent" >/dev/null; }
 event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds --arg reason "$1" --arg part "$2" \
 	'[.items[] | select(.reason == $reason and (.message | contains($part)))] | length == 1'; }
@@ -57,6 +59,7 @@ event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds -
 	controller_stop
 	controller_start --delete-grace 1s
 	wait_for 20 none_of a
+	wait_for 20 listed_are
 	run prune
 	[ "$status" -eq 0 ]
 	grep -q 'bottle=a event=NoManifest .* it is deleted at 20' "$(inst_dir)/log"
@@ -78,12 +81,14 @@ event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds -
 	[ "$status" -eq 1 ]
 	[[ $output == *"bottle/b approved"* && $output == *"'nobody' is not approved: it is not to be deleted"* ]]
 	wait_for 20 none_of b
+	wait_for 20 listed_are a c
 	stands a
 	stands c
 	run prune --approve
 	[ "$status" -eq 0 ]
 	[ "$(sort <<<"$output")" = "$(printf '%s\n' 'bottle/a approved' 'bottle/c approved')" ]
 	wait_for 20 nothing
+	wait_for 20 listed_are
 	run prune --approve
 	[ "$status" -eq 0 ]
 	[[ $output == *"nothing is to be deleted"* ]]

@@ -371,11 +371,13 @@ none_wanted() { bottler_get | json_holds 'all(.items[]; any(.status.conditions[]
 	suspended two >"$WORK/bottles/two.yaml"
 	git -C "$WORK" rm -qf bottles/local.yaml
 	commit
-	run "$BOTTLER" plan -o json --git "$URL" --path bottles --state "$BATS_TEST_TMPDIR/none" --engine "$DOCKER_HOST" --instance "$INST"
+	mkdir -- "$BATS_TEST_TMPDIR/temporary"
+	TMPDIR=$BATS_TEST_TMPDIR/temporary run "$BOTTLER" plan -o json --git "$URL" --path bottles --state "$BATS_TEST_TMPDIR/none" \
+		--engine "$DOCKER_HOST" --instance "$INST"
 	[ "$status" -le 1 ]
 	jq -e '[.bottles[].bottle] | sort == ["one", "two"]' <<<"$output"
 	[ ! -e "$BATS_TEST_TMPDIR/none" ]
-	[ -z "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'bottler-plan.*')" ]
+	rmdir -- "$BATS_TEST_TMPDIR/temporary" # nothing is left in it
 
 	# A plan that is carried out later fetches again.
 	run "$BOTTLER" plan --out "$BATS_TEST_TMPDIR/plan" --git "$URL" --path bottles --state "$dir/state" --engine "$DOCKER_HOST" --instance "$INST"

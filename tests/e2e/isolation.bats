@@ -209,8 +209,8 @@ while True: print(s.recvfrom(2000)[0].decode(), flush=True)'
 	bridge=$(docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' "$INST.one.agent")
 	engine_exec "$E2E_ENGINE" sysctl -qw "net.ipv4.conf.$bridge.rp_filter=0" "net.ipv4.conf.$bridge.arp_ignore=0"
 	on_link one unguarded
-	wait_for 10 grep -q unguarded "$log"
-	[ "$(grep -c unguarded "$log")" -ge 4 ]
+	four_unguarded() { [ "$(grep -c unguarded "$log")" -ge 4 ]; }
+	wait_for 10 four_unguarded
 	absent guarded <(grep -v unguarded "$log")
 	# An agent that starts anew on a network that nobody knows finds it guarded again.
 	controller_stop

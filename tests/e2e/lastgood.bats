@@ -181,8 +181,11 @@ make_link() { ln -s -- "$1" "$PUT"; }
 	untouched one "$BEFORE" "$PLACE"
 }
 
+# Of its last good generation, with another egress than $1: not yet what it was before that went.
+repaired() { local id && id=$(container_id one egress) && [ "$id" != "$1" ] && bottle_is one 'condition("Ready").status == "True"'; }
+
 @test "a broken manifest at the start: what ran goes on being kept" {
-	local before place
+	local before place egress
 	controller_start
 	running
 	before=$(everything one)
@@ -194,8 +197,9 @@ make_link() { ln -s -- "$1" "$PUT"; }
 	[ "$(generation one)" -eq 1 ]
 	untouched one "$before" "$place"
 	# Kept means repaired too.
-	docker rm --force "$(container one egress)" >/dev/null
-	wait_for 60 bottle_is one 'condition("Ready").status == "True"'
+	egress=$(container_id one egress)
+	docker rm --force "$egress" >/dev/null
+	wait_for 60 repaired "$egress"
 	[ "$(everything one | head -n 1)" = "$(head -n 1 <<<"$before")" ]
 	answers one 200 https://files.example.org/
 }

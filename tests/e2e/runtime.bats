@@ -67,6 +67,8 @@ changed_policy() {
 		jq -e --argjson n "$1" '[.items[] | select(.reason == "PolicyChanged") | .count] | add >= $n' >/dev/null
 }
 
+agent_is_paused() { [ "$(docker inspect --format '{{.State.Paused}}' "$(container one agent)")" = true ]; }
+
 @test "what auto means is held against the policy, and an agent in another runtime is replaced" {
 	local file=$BATS_TEST_TMPDIR/policy.yaml before
 	policy "$file" '.'
@@ -80,7 +82,7 @@ changed_policy() {
 	# auto is runc here, which the policy doesn't have: the agent doesn't go on.
 	policy "$file" '.spec.runtimes = ["runsc"]'
 	wait_for 30 condition_says one Isolated False "auto means 'runc' on this engine"
-	[ "$(docker inspect --format '{{.State.Paused}}' "$(container one agent)")" = true ]
+	wait_for 20 agent_is_paused
 	bottle two | put two.yaml
 	wait_for 30 condition_says two Ready False "the policy allows only the runtime runsc, got 'runc'"
 	none_of two

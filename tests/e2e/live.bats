@@ -66,7 +66,7 @@ streams_end() {
 		printf '# %s: %s\n' "$host" "$(jq -c '{events, seconds: .last, longest_gap}' "$BATS_TEST_TMPDIR/$host")" >&3
 	done
 	identities | diff "$BATS_TEST_TMPDIR/identities" -
-	wait_for 5 nothing_in_flight
+	wait_for 20 nothing_in_flight
 }
 nothing_in_flight() { [ "$(in_flight)" -eq 0 ]; }
 identities() {

@@ -44,7 +44,7 @@ refused() {
 	done
 	condition_says one Isolated True
 	place=$(mark)
-	wait_for 30 passed "$place" 2
+	wait_for 90 passed "$place" 2
 	[ -z "$(changes_since "$place")" ]
 }
 

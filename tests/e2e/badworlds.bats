@@ -72,7 +72,7 @@ everything() { for role in agent egress pipelock; do container_started "$1" "$ro
 	mv -- "$(manifests)" "$(inst_dir)/away"
 	wait_for 45 grep -q "$(manifests)" "$(inst_dir)/log"
 	place=$(mark)
-	wait_for 60 passed "$place" 2
+	wait_for 90 passed "$place" 2
 	[ "$(everything one)" = "$before" ]
 	mv -- "$(inst_dir)/away" "$(manifests)"
 	bottle two | put two.yaml

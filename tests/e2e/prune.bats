@@ -207,7 +207,7 @@ event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds -
 	docker rm half >/dev/null
 	docker network rm halfnet >/dev/null
 	forgotten_nothing() { [ ! -e "$(inst_dir)/state/forgotten.json" ]; }
-	wait_for 40 forgotten_nothing
+	wait_for 60 forgotten_nothing
 	other=$(docker inspect --format '{{.Id}}' "$INST.a.agent")
 	[ "$other" = "$id" ]
 }

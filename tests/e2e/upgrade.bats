@@ -67,7 +67,7 @@ has_mutated() { [ "$(mutations)" -gt "$1" ]; }
 	BOTTLER=$NEXT controller_start
 	wait_ready small
 	wait_ready full
-	wait_for 60 passed "$at" 3
+	wait_for 120 passed "$at" 3
 	[ "$(mutations)" -eq 0 ]
 	[ -z "$(changes_since "$at")" ]
 	diff -u "$BATS_FILE_TMPDIR/small" <(standing small)
@@ -124,7 +124,7 @@ has_mutated() { [ "$(mutations)" -gt "$1" ]; }
 	controller_start
 	wait_ready new
 	wait_ready small
-	wait_for 60 passed "$at" 3
+	wait_for 120 passed "$at" 3
 	diff -u "$BATS_FILE_TMPDIR/new" <(standing new)
 	diff -u "$BATS_FILE_TMPDIR/small" <(standing small)
 	[ "$(mutations)" -eq 0 ]

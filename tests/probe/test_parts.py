@@ -156,7 +156,7 @@ class Neighbourhood(unittest.TestCase):
             dials = [Dial("tcp", "127.0.0.1", listener.getsockname()[1], payload=b"n"), Dial("tcp", "127.0.0.1", nobody, "egress", b"n"),
                      Dial("udp", "127.0.0.1", echo.getsockname()[1], payload=b"n"), Dial("udp", "127.0.0.1", nobody, "egress", b"n")]
             flight = dial.Flight()
-            flight.run(dials, 1.0)
+            flight.run(dials, support.DEADLINE)
             self.assertEqual(["connected", "ECONNREFUSED", "answered", "ECONNREFUSED"], [made.result for made in dials])
             self.assertEqual(["open", "denied", "open", "denied"], [flight.judge(made).verdict for made in dials])
             peer, _ = listener.accept()
@@ -338,7 +338,7 @@ class Tls(unittest.TestCase):
         return listener.getsockname()
 
     def _client(self, where, extensions, **options):
-        return tls13.Client(socket.create_connection(where, timeout=5), extensions, **options)
+        return tls13.Client(socket.create_connection(where, timeout=support.DEADLINE), extensions, **options)
 
     def test_handshake(self):
         """Completes, in one record or forty, carries data, and says who it wants."""

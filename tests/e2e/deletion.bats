@@ -32,7 +32,8 @@ is_stopped() { [ "$(for role in agent egress pipelock; do running "$1" "$role"; 
 	local before name
 	mount -t tmpfs none "$(manifests)"
 	for name in a b c; do small "$name" | put "$name.yaml"; done
-	controller_start --delete-grace 2s --max-deletes 5,50%
+	# Long enough for a busy machine to see it wait.
+	controller_start --delete-grace 10s --max-deletes 5,50%
 	for name in a b c; do wait_ready "$name" 90; done
 	before=$(ours a b c)
 
@@ -45,7 +46,7 @@ is_stopped() { [ "$(for role in agent egress pipelock; do running "$1" "$role"; 
 
 	# An empty listing.
 	rm -- "$(manifests)"/*.yaml
-	for name in a b c; do wait_for 20 held "$name" "TooMany 3 of 3 bottles have gone together"; done
+	for name in a b c; do wait_for 40 held "$name" "TooMany 3 of 3 bottles have gone together"; done
 	same "$before" "$(ours a b c)"
 	for name in a b c; do small "$name" | put "$name.yaml"; done
 	for name in a b c; do wait_ready "$name"; done

@@ -86,7 +86,7 @@ class Careless:
     @staticmethod
     def _head(sock, data):
         """(head, rest): up to an empty line, or what there is when nothing more comes."""
-        sock.settimeout(2.0 if not data else IDLE)
+        sock.settimeout(support.DEADLINE if not data else IDLE)  # who is slow to begin is not refused
         while not re.search(rb"\r?\n\r?\n", data):
             try:
                 piece = sock.recv(65536)

@@ -23,7 +23,7 @@ applied_is() {
 	secret ONE_TOKEN one-secret-0123456789abcdef
 	controller_start
 	wait_ready one
-	wait_for 10 applied_is one '.generation == 1 and .revision == null and (.file | endswith("/one.yaml"))
+	wait_for 60 applied_is one '.generation == 1 and .revision == null and (.file | endswith("/one.yaml"))
 		and (.text | fromjson | .metadata.name == "one") and (.secrets.ONE_TOKEN | test("^[0-9a-f]{64}$")) and .at > 0'
 	absent one-secret "$(record one applied)"
 	inode=$(stat --format '%i %z' "$(record one applied)" "$(record one history)")
@@ -35,8 +35,8 @@ applied_is() {
 	# One that can't be had is not what has converged.
 	bottle one '.spec.agent.image = "registry.example.com/none:1" | .spec.agent.pull_policy = "never"' | put one.yaml
 	wait_for 30 condition_says one Stalled True Held
+	wait_for 30 grep -q '"generation":2,.*"outcome":"Failed"' "$(record one history)"
 	applied_is one '.generation == 1'
-	grep -q '"generation":2,.*"outcome":"Failed"' "$(record one history)"
 
 	# Another secret is another state, with the same manifest.
 	local before
@@ -126,16 +126,16 @@ me() { id --user --name; }
 	controller_start
 	bottle hand | put hand.yaml
 	wait_ready hand
-	bottler suspend hand --until 3s --reason short
+	bottler suspend hand --until 10s --reason short
 	condition_says hand Suspended True short
 	docker stop --time 0 "$(container hand egress)"
 	# What is past needs no pass of another cause: the next one comes only after 30 s.
-	wait_for 15 is_ready hand
-	end=$(date --utc --date '+6 seconds' +%Y-%m-%dT%H:%M:%SZ)
+	wait_for 25 is_ready hand
+	end=$(date --utc --date '+20 seconds' +%Y-%m-%dT%H:%M:%SZ)
 	bottle manifest ".spec.suspend = {reason: \"later\", until: \"$end\"}" | put manifest.yaml
-	wait_for 5 condition_says manifest Suspended True "until $end: later"
+	wait_for 15 condition_says manifest Suspended True "until $end: later"
 	no_container manifest agent
-	wait_ready manifest 40
+	wait_ready manifest 60
 
 	run bottler suspend hand --until 2020-01-01T00:00:00Z
 	[ "$status" -eq 2 ]
@@ -204,7 +204,7 @@ ended() {
 	bottle one | put one.yaml
 	wait_for 60 ended 1 Converged # which takes an agent that has stayed up for a while
 	bottle one '.spec.agent.image = "registry.example.com/none:1" | .spec.agent.pull_policy = "never"' | put one.yaml
-	wait_for 30 condition_says one Stalled True Held
+	wait_for 30 ended 2 Failed
 	bottle one '.spec.agent.env = {MARK: "3"}' | put one.yaml
 	bottler reconcile one --with-source
 	wait_for 60 ended 3 Converged

@@ -65,6 +65,7 @@ class Careless:
 
     def _inside(self, client, rest):
         """After a CONNECT: TLS of whatever kind, or a greeting to what is not."""
+        client.settimeout(support.DEADLINE)
         if not rest:
             rest = client.recv(5, socket.MSG_PEEK)
             if rest[:2] != b"\x16\x03":

@@ -173,7 +173,7 @@ void manifests_keep(struct controller *c, struct catalog_entry *e)
     if (!e->changed)
         return;
     AUTO_FREE char *record =
-        xasprintf("generation %" PRId64 "\nfile %s\n%s", e->generation, e->file, e->text);
+        xasprintf("generation %" PRId64 "\nfile %s\n%s", e->generation, e->bottle->file, e->text);
     AUTO_ERR fault = state_store_manifest(c->state, e->name, sv_of(record));
     if (fault)
         log_at(LOG_ERROR, "bottle=%s keeping its last good manifest: %s, retrying", e->name,

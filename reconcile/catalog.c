@@ -18,6 +18,7 @@ static struct catalog_entry *entry_free(struct catalog_entry *e)
         free(e->file);
         free(e->revision);
         free(e->also);
+        str_list_done(&e->others);
         free(e->held_by);
         free(e);
     }
@@ -116,19 +117,31 @@ static char *first_finding(const struct diag_list *l)
     return text ? text : xstrdup("the manifest is not valid; see bottler validate");
 }
 
-static void accept(struct catalog_entry *e, struct bottle *b_take)
+static bool says_the_same(const struct catalog_entry *e, const struct bottle *b)
+{
+    return e->text && strcmp(e->text, b->text) == 0;
+}
+
+/* What `b` says counts. */
+static void agree(struct catalog_entry *e, const struct bottle *b)
 {
     e->state = ENTRY_ACCEPTED;
     e->forbidden = false;
     set_message(e, NULL);
     set_text(&e->held_by, NULL);
-    set_place(e, b_take->file, b_take->pos, b_take->revision);
-    if (!e->text || strcmp(e->text, b_take->text) != 0) {
+    set_place(e, b->file, b->pos, b->revision);
+}
+
+static void accept(struct catalog_entry *e, struct bottle *b_take)
+{
+    agree(e, b_take);
+    if (!says_the_same(e, b_take)) {
         e->generation++;
         e->changed = true;
         free(e->text);
         e->text = xstrdup(b_take->text);
     }
+    e->changed = e->changed || !e->bottle || strcmp(e->bottle->file, b_take->file) != 0;
     bottle_free(e->bottle);
     e->bottle = b_take;
 }
@@ -139,7 +152,6 @@ static void reject(struct catalog_entry *e, const struct manifest_bottle *m)
     e->forbidden = m->forbidden;
     set_message(e, first_finding(&m->diags));
     set_text(&e->held_by, NULL);
-    set_text(&e->also, m->also);
     set_place(e, m->file, m->pos, m->revision);
 }
 
@@ -172,16 +184,26 @@ static bool covers(const struct manifest_file *f, const char *path)
     size_t n = strlen(f->path);
     if (!path || strncmp(f->path, path, n) != 0)
         return false;
-    /* A colon: a place, with its line. */
-    return path[n] == '\0' || path[n] == ':' ||
-           (f->tree && (path[n] == '/' || (n && f->path[n - 1] == '/')));
+    /* A colon: all of a repository. */
+    bool above = n && (f->path[n - 1] == '/' || f->path[n - 1] == ':');
+    return path[n] == '\0' || (f->tree && (path[n] == '/' || above));
+}
+
+static bool covers_any(const struct manifest_file *f, const struct str_list *paths)
+{
+    for (size_t i = 0; i < paths->len; i++) {
+        if (covers(f, paths->items[i]))
+            return true;
+    }
+    return false;
 }
 
 /* Where the last good manifest came from. A place of less priority counts too: it is what would be
  * left. */
 static bool is_its_own(const struct catalog_entry *e, const struct manifest_file *f)
 {
-    return covers(f, e->file) || (e->bottle && covers(f, e->bottle->file)) || covers(f, e->also);
+    return covers(f, e->file) || (e->bottle && covers(f, e->bottle->file)) ||
+           covers_any(f, &e->others);
 }
 
 static bool in_name(char c)
@@ -313,15 +335,15 @@ static const struct manifest_file *unjudged(const struct manifest_set *set, cons
     return NULL;
 }
 
-/* A manifest says something else than the last good one, and something that the last good one was
- * made of came from a file which may still hold it, and can't be judged now: NULL, or that file. */
+/* Something that the last good manifest was made of came from another file than the one that is
+ * found now, which may still hold it, and can't be judged now: NULL, or that file. */
 static const struct manifest_file *contested(const struct catalog_entry *e,
                                              const struct manifest_bottle *m,
                                              const struct manifest_set *set)
 {
     const struct bottle *was = e->bottle;
     const struct bottle *is = m->bottle;
-    if (!was || (e->text && strcmp(e->text, is->text) == 0))
+    if (!was)
         return NULL;
     const struct manifest_file *f = NULL;
     if (strcmp(was->file, is->file) != 0)
@@ -345,19 +367,42 @@ static const struct manifest_file *file_of(const struct manifest_set *set, const
     return NULL;
 }
 
+/* Where a file can't be judged, it is as it was. */
+static void note_others(struct catalog_entry *e, const struct manifest_bottle *m,
+                        const struct manifest_set *set)
+{
+    struct str_list now = {0};
+    set_text(&e->also, m->also);
+    for (size_t i = 0; i < m->also_files.len; i++)
+        str_list_add(&now, m->also_files.items[i]);
+    for (size_t i = 0; i < set->files_len; i++) {
+        const struct manifest_file *f = &set->files[i];
+        for (size_t k = 0; !catalog_file_good(f) && k < e->others.len; k++) {
+            if (covers(f, e->others.items[k]))
+                str_list_add(&now, e->others.items[k]);
+        }
+    }
+    str_list_sort_unique(&now);
+    str_list_done(&e->others);
+    e->others = now;
+}
+
 static void take_up(struct catalog_entry *e, struct manifest_bottle *m,
                     const struct manifest_set *set)
 {
     const struct manifest_file *f = contested(e, m, set);
-    set_text(&e->also, m->also);
-    if (f) {
+    bool same = says_the_same(e, m->bottle);
+    if (f && !same) {
         AUTO_FREE char *finding = file_finding(set, f);
         hold(e, f,
              xasprintf("%s; until that file can be judged, what %s:%u says about it is not taken",
                        finding, m->file, m->pos.line));
         return;
     }
-    accept(e, TAKE_PTR(m->bottle));
+    if (f)
+        agree(e, m->bottle);
+    else
+        accept(e, TAKE_PTR(m->bottle));
     f = m->held ? file_of(set, m->file) : NULL;
     if (f)
         hold(e, f, file_finding(set, f));
@@ -383,6 +428,7 @@ void catalog_update(struct catalog *c, struct manifest_set *set)
         if (m->bottle && m->bottle->abstract)
             continue;
         struct catalog_entry *e = obtain(c, m->name);
+        note_others(e, m, set);
         if (m->bottle)
             take_up(e, m, set);
         else

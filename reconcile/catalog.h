@@ -26,12 +26,15 @@ struct catalog_entry {
     int64_t generation;    /* of `bottle`: counts accepted changes from 1 */
     bool forbidden;        /* REJECTED: it is valid, but the installation's rules forbid it */
     bool seeded;           /* known from an earlier run */
-    bool changed;          /* set by catalog_update(), cleared by whoever keeps the text */
+    bool changed;          /* set by catalog_update() when the text or its file is another one,
+                              cleared by whoever keeps them */
     char *message; /* why not accepted: the first finding, with its place, and how many more */
-    char *file;    /* where it is, or was last, defined */
+    char *file;    /* where it is, or was last, defined; `bottle` may still be from elsewhere, when
+                      that file says the same and the other one can't be judged */
     struct src_pos pos;
     char *revision;          /* of the source that `file` is from; NULL: it has none */
     char *also;              /* where sources of less priority define it too; NULL: nowhere */
+    struct str_list others;  /* those files, and those that can't be judged now and were some */
     const char *held_reason; /* HELD: CamelCase, static */
     char *held_by;           /* HELD: the file that may hold it; NULL: not known */
 };

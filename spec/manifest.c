@@ -409,6 +409,8 @@ static void finish_bottles(struct loader *l, struct manifest_set *set)
         b->source = it->source->in->source;
         b->held = it->source->in->held != NULL;
         b->also = TAKE_PTR(it->also);
+        b->also_files = it->also_files;
+        it->also_files = (struct str_list){0};
         b->revision = xstrdup_null(it->source->in->revision);
         b->diags = it->doc->diags;
         it->doc->diags = (struct diag_list){0};
@@ -429,6 +431,7 @@ static void finish_grants(struct loader *l, struct manifest_set *set)
         diag_list_move(&it->source->out->diags, &it->doc->diags);
         free(it->name);
         free(it->also);
+        str_list_done(&it->also_files);
     }
     free(l->grants.items);
 }
@@ -489,6 +492,7 @@ struct manifest_set *manifest_set_free(struct manifest_set *s)
         free(s->bottles[i].name);
         free(s->bottles[i].file);
         free(s->bottles[i].also);
+        str_list_done(&s->bottles[i].also_files);
         free(s->bottles[i].revision);
         bottle_free(s->bottles[i].bottle);
         diag_list_done(&s->bottles[i].diags);

@@ -56,9 +56,10 @@ struct manifest_bottle {
     struct diag_list diags; /* its own errors, and those of its `extends` chain */
     bool forbidden; /* it is valid; nothing but the installation's rules stands against it */
     unsigned source;
-    char *also;     /* where sources of less priority define it, "b.yaml:3:9, …"; NULL: nowhere */
-    char *revision; /* of its source; NULL: none */
-    bool held;      /* from a file that is held */
+    char *also; /* where sources of less priority define it, "b.yaml:3:9, …"; NULL: nowhere */
+    struct str_list also_files; /* all of those files */
+    char *revision;             /* of its source; NULL: none */
+    bool held;                  /* from a file that is held */
 };
 
 struct manifest_file {

@@ -21,6 +21,7 @@ struct item {
     const struct yaml_node *name_node;
     const struct yaml_node *tree; /* what it says after `extends` */
     char *also;                   /* where it is defined with less priority; owned, may be NULL */
+    struct str_list also_files;
     bool duplicate;
     bool forbidden; /* by the rules, and else without fault */
     struct bottle *bottle;

@@ -53,6 +53,13 @@ static void reject_same_name(struct item *items, size_t n, const char *what)
     }
 }
 
+static void say_also(struct item *it, const struct item *others, size_t n)
+{
+    it->also = places_of(others, n, NULL);
+    for (size_t i = 0; i < n; i++)
+        str_list_add(&it->also_files, others[i].source->yaml.path);
+}
+
 void manifest_settle_names(struct item_list *l, const char *what)
 {
     size_t kept = 0;
@@ -68,8 +75,8 @@ void manifest_settle_names(struct item_list *l, const char *what)
         }
         if (same > 1)
             reject_same_name(first, same, what);
-        if (all > same)
-            first->also = places_of(first + same, all - same, NULL);
+        for (size_t k = 0; all > same && k < same; k++)
+            say_also(&first[k], first + same, all - same);
         for (size_t k = same; k < all; k++)
             free(first[k].name);
         i += all;

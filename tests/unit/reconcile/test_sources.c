@@ -209,6 +209,107 @@ static void test_overruled_is_unknown(void **state)
     catalog_done(&c);
 }
 
+/* The same, one after the other: what the unknown one held is still not known. */
+static void test_overruled_stays_unknown(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")}, {1, "b/web.yaml", DOC("web", "img:1")},
+         {2, "c/web.yaml", DOC("web", "img:2")});
+    for (int i = 0; i < 3; i++)
+        LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")}, {1, "b/web.yaml", DOC("web", "img:1")},
+             {2, "c", NULL});
+    entry(&c, "web", ENTRY_ACCEPTED, "img:0");
+    for (int i = 0; i < 3; i++) {
+        LIST(&c, {2, "c", NULL});
+        says(entry(&c, "web", ENTRY_HELD, "img:0"), "c: can't be read");
+    }
+    LIST(&c, {2, "c/web.yaml", DOC("web", "img:2")});
+    entry(&c, "web", ENTRY_ACCEPTED, "img:2");
+    LIST(&c, {2, "c/api.yaml", DOC("api", "img:2")});
+    entry(&c, "web", ENTRY_GONE, "img:2");
+    catalog_done(&c);
+}
+
+/* The same manifest stands elsewhere, and is taken: what the unknown one says is still not known.
+ */
+static void test_equal_one_steps_in(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")}, {1, "b/web.yaml", DOC("web", "img:0")});
+    for (int i = 0; i < 3; i++) {
+        LIST(&c, {0, "a", NULL}, {1, "b/web.yaml", DOC("web", "img:0")});
+        assert_string_equal(entry(&c, "web", ENTRY_ACCEPTED, "img:0")->file, "b/web.yaml");
+    }
+    for (int i = 0; i < 3; i++) {
+        LIST(&c, {0, "a", NULL}, {1, "b/web.yaml", DOC("web", "img:1")});
+        says(entry(&c, "web", ENTRY_HELD, "img:0"), "what b/web.yaml:2 says about it is not taken");
+    }
+    for (int i = 0; i < 3; i++) {
+        LIST(&c, {0, "a", NULL});
+        says(entry(&c, "web", ENTRY_HELD, "img:0"), "a: can't be read");
+    }
+    LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")});
+    assert_int_equal(entry(&c, "web", ENTRY_ACCEPTED, "img:0")->generation, 1);
+    LIST(&c, {0, "a", NULL}, {1, "b/web.yaml", DOC("web", "img:0")});
+    LIST(&c, {1, "b/web.yaml", DOC("web", "img:1")});
+    entry(&c, "web", ENTRY_ACCEPTED, "img:1");
+    catalog_done(&c);
+}
+
+static void test_equal_parent_steps_in(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    LIST(&c, {0, "a/base.yaml", BASE("img:0")}, {1, "b/base.yaml", BASE("img:0") CHILD("kid", "")});
+    LIST(&c, {0, "a", NULL}, {1, "b/base.yaml", BASE("img:0") CHILD("kid", "")});
+    entry(&c, "kid", ENTRY_ACCEPTED, "img:0");
+    LIST(&c, {0, "a", NULL}, {1, "b/base.yaml", BASE("img:1") CHILD("kid", "")});
+    entry(&c, "kid", ENTRY_HELD, "img:0");
+    catalog_done(&c);
+}
+
+/* Without a --path all of a repository is below "git:". */
+static void test_unknown_repository(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")}, {1, "git:web.yaml", DOC("web", "img:1")});
+    for (int i = 0; i < 3; i++)
+        LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")}, {1, "git:", NULL});
+    LIST(&c, {1, "git:", NULL});
+    entry(&c, "web", ENTRY_HELD, "img:0");
+    catalog_done(&c);
+}
+
+/* Each of two of one name says what has less priority. */
+static void test_duplicates_with_another(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    LIST(&c, {0, "a.yaml", DOC("web", "img:1")}, {0, "b.yaml", DOC("web", "img:2")},
+         {1, "c.yaml", DOC("web", "img:3")});
+    assert_string_equal(catalog_find(&c, "web")->also, "c.yaml:4:18");
+    catalog_done(&c);
+}
+
+/* A later run has to know where it is. */
+static void test_moved_is_kept(void **state)
+{
+    (void)state;
+    struct catalog c = {0};
+    LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")});
+    catalog_find(&c, "web")->changed = false;
+    LIST(&c, {0, "a/web.yaml", DOC("web", "img:0")});
+    assert_false(catalog_find(&c, "web")->changed);
+    LIST(&c, {1, "b/web.yaml", DOC("web", "img:0")});
+    const struct catalog_entry *e = entry(&c, "web", ENTRY_ACCEPTED, "img:0");
+    assert_true(e->changed);
+    assert_int_equal(e->generation, 1);
+    catalog_done(&c);
+}
+
 static void test_unknown_subdirectory(void **state)
 {
     (void)state;
@@ -369,6 +470,12 @@ int main(void)
         cmocka_unit_test(test_vanished_with_the_source),
         cmocka_unit_test(test_unknown_earlier_source),
         cmocka_unit_test(test_overruled_is_unknown),
+        cmocka_unit_test(test_overruled_stays_unknown),
+        cmocka_unit_test(test_equal_one_steps_in),
+        cmocka_unit_test(test_equal_parent_steps_in),
+        cmocka_unit_test(test_unknown_repository),
+        cmocka_unit_test(test_duplicates_with_another),
+        cmocka_unit_test(test_moved_is_kept),
         cmocka_unit_test(test_unknown_subdirectory),
         cmocka_unit_test(test_anothers_content),
         cmocka_unit_test(test_directory_in_its_place),

@@ -2,8 +2,9 @@
 /*
  * Which directories the manifests came from. One that was unmounted, or removed and made again, is
  * empty and can be read: that its manifests have gone isn't believed. It is told by what the root
- * was when it last held a manifest: its device, its inode, its mount. A root whose path now leads
- * elsewhere (a symlink swapped on purpose) may be another directory, but not on another device.
+ * was when it last held a manifest: its device, its inode, its birth, its mount. A root whose path
+ * now leads elsewhere (a symlink swapped on purpose) may be another directory, but not on another
+ * device.
  */
 #ifndef BOTTLER_CONTROLLER_ROOTS_H
 #define BOTTLER_CONTROLLER_ROOTS_H
@@ -14,7 +15,6 @@
 #include <stdbool.h>
 
 struct roots;
-/* Borrows `dirs`. */
 struct roots *roots_new(const struct str_list *dirs);
 struct roots *roots_free(struct roots *r);
 
@@ -29,7 +29,8 @@ bool roots_listed(struct roots *r, const struct file_listing *files);
 const char *roots_doubt(const struct roots *r, const char *file);
 /* Is `file` below a root that isn't there now? NULL, or below none: is any? */
 bool roots_missing(const struct roots *r, const char *file);
-/* What is doubted or missing now is empty on purpose, until it is there again. */
+/* What is doubted, or was missing in the last listing and still is, is empty on purpose, until it
+ * is there again. */
 void roots_believe(struct roots *r);
 
 /* What a later run has to know, as JSON; the caller frees. */

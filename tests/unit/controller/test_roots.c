@@ -128,6 +128,55 @@ static void test_made_anew(void **state)
     close_world(&w);
 }
 
+/* A file system gives the number of a directory that was removed to the next one that is made. */
+static void test_made_anew_in_place(void **state)
+{
+    struct world w;
+    open_one(&w, state);
+    drop(&w, "m/a.yaml");
+    drop(&w, "m");
+    make_dir(state, "m");
+    assert_true(look(&w, false));
+    assert_non_null(doubt(&w, "m/a.yaml"));
+    AUTO_FREE char *text = roots_text(w.roots);
+    close_world(&w);
+    open_world(&w, *state, "m");
+    roots_restore(w.roots, text);
+    assert_true(look(&w, false));
+    close_world(&w);
+}
+
+/* It is replaced between the look at its place and the listing. */
+static void test_made_anew_meanwhile(void **state)
+{
+    struct world w;
+    struct file_listing files = {0};
+    open_one(&w, state);
+    const struct str_list *dirs = roots_look(w.roots);
+    move(state, "m", "old");
+    make_dir(state, "m");
+    files_list(dirs, &files);
+    assert_true(roots_listed(w.roots, &files));
+    assert_non_null(doubt(&w, "m/a.yaml"));
+    file_listing_done(&files);
+    close_world(&w);
+}
+
+static void test_trailing_slashes(void **state)
+{
+    struct world w = {.scratch = *state};
+    make_dir(state, "m");
+    str_list_add_take(&w.dirs, at(state, "m//"));
+    w.roots = roots_new(&w.dirs);
+    put(state, "m/a.yaml", "x");
+    assert_false(look(&w, false));
+    move(state, "m", "old");
+    make_dir(state, "m");
+    assert_true(look(&w, false));
+    assert_non_null(doubt(&w, "m/a.yaml"));
+    close_world(&w);
+}
+
 static void test_back_again(void **state)
 {
     struct world w;
@@ -184,6 +233,17 @@ static void test_believed(void **state)
     close_world(&w);
 }
 
+/* It goes after the listing that was approved: nobody has been told of that. */
+static void test_gone_since_the_listing(void **state)
+{
+    struct world w;
+    open_one(&w, state);
+    move(state, "m", "old");
+    roots_believe(w.roots);
+    assert_false(look(&w, true));
+    close_world(&w);
+}
+
 static void test_next_run(void **state)
 {
     struct world w;
@@ -204,6 +264,20 @@ static void test_next_run(void **state)
     assert_true(look(&w, false));
     AUTO_FREE char *again = roots_text(w.roots);
     assert_string_equal(again, text); /* still doubted by the run after */
+    close_world(&w);
+}
+
+/* A name that is no text can't be kept, and isn't. */
+static void test_leads_to_no_text(void **state)
+{
+    struct world w;
+    make_dir(state, "\xff");
+    put(state, "\xff/a.yaml", "x");
+    link_to(state, "\xff", "m");
+    open_world(&w, *state, "m");
+    assert_false(look(&w, false));
+    AUTO_FREE char *text = roots_text(w.roots);
+    assert_non_null(strstr(text, "\"real\": null"));
     close_world(&w);
 }
 
@@ -240,10 +314,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_emptied, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_made_anew, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_made_anew_in_place, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_made_anew_meanwhile, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_trailing_slashes, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_back_again, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_swapped, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_believed, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_gone_since_the_listing, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(test_next_run, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_leads_to_no_text, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_unmounted, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,9 +153,11 @@ static bool is_text(const char *path)
     return utf8 != NULL;
 }
 
-static char *path_shown(const char *path)
+char *files_text(const char *path)
 {
     struct str s;
+    if (is_text(path))
+        return xstrdup(path);
     str_init(&s, strlen(path) * 4 + 1);
     for (const char *p = path; *p; p++) {
         unsigned char c = (unsigned char)*p;
@@ -172,7 +174,7 @@ static char *path_shown(const char *path)
 static void append(struct reader *r, const char *path, struct read_file f)
 {
     r->total += f.n;
-    f.path = is_text(path) ? xstrdup(path) : path_shown(path);
+    f.path = files_text(path);
     f.source = r->source;
     if (r->list.len == r->cap) {
         r->cap = r->cap ? r->cap * 2 : 16;
@@ -312,7 +314,7 @@ static struct err *on_revision(void *ctx, const char *revision)
 {
     struct reader *r = ctx;
     free(r->revision);
-    r->revision = !revision ? NULL : is_text(revision) ? xstrdup(revision) : path_shown(revision);
+    r->revision = revision ? files_text(revision) : NULL;
     return NULL;
 }
 
@@ -397,7 +399,7 @@ static void list_source(struct reader *r, const char *dir)
     while (n > 1 && dir[n - 1] == '/')
         n--;
     AUTO_FREE char *root = xmemdup0(dir, n);
-    s->error = xstrdup(err_message(e));
+    s->error = files_text(err_message(e));
     append(r, root, (struct read_file){.error = xstrdup(s->error), .tree = true});
 }
 

@@ -65,8 +65,10 @@ struct watch {
 
 static void set_problem(struct watch *w, const char *what, const char *why)
 {
-    if (!w->problem) /* the first is enough */
-        w->problem = xasprintf("'%s' can't be watched: %s", what, why);
+    if (w->problem) /* the first is enough */
+        return;
+    AUTO_FREE char *shown = files_text(what);
+    w->problem = xasprintf("'%s' can't be watched: %s", shown, why);
 }
 
 static struct spot *find_spot(struct watch *w, int wd)
@@ -221,7 +223,7 @@ static void rewatch(struct watch *w)
         watch_way(w, w->dirs.items[i]);
         struct err *e = tree_walk(w->dirs.items[i], &ops, w);
         if (e && err_kind(e) != ERR_CONFLICT && !w->problem)
-            w->problem = xstrdup(err_message(e));
+            w->problem = files_text(err_message(e));
         /* What changed meanwhile has been watched before, so its event is on the way. */
         err_ignore(e, "kept as the problem");
     }

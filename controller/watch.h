@@ -92,6 +92,9 @@ struct file_listing {
     size_t sources_len;
 };
 void files_list(const struct str_list *dirs, struct file_listing *ret);
+/* A path, or a message with one, as it may be shown: bytes that are no printable UTF-8 as \xNN. The
+ * caller frees it. */
+char *files_text(const char *path);
 /* Explicit files or directories, for `validate` and `render`: a file is taken whatever its ending,
  * through any symlink, and may be a pipe. One that can't be read is an entry with `error`. */
 struct err *files_read(const struct str_list *paths, struct file_listing *ret) ERR_NODISCARD;

@@ -361,6 +361,11 @@ static void test_number_of_files(void **state)
         put(state, name, "");
     }
     assert_unknown(state, "m", "more than 4096 manifest files");
+    /* What is told of it goes into JSON, and to terminals. */
+    AUTO_FREE char *last = at(state, "m/4096.yaml");
+    AUTO_FREE char *to = at(state, "m/5\xff\033.yaml");
+    assert_int_equal(rename(last, to), 0);
+    assert_unknown(state, "m", "/m/5\\xff\\x1b.yaml' is one too many");
 }
 
 static void test_depth(void **state)

@@ -214,6 +214,23 @@ static void test_symlinked_subdirectory(void **state)
     expect(w, "m/current/a.yaml=2 ");
 }
 
+/* What is said of it goes into JSON. */
+static void test_problem_is_text(void **state)
+{
+    struct world *w = *state;
+    struct str deep;
+    str_init(&deep, 256);
+    str_add(&deep, "m");
+    make_dir(&w->scratch, deep.p);
+    for (int i = 1; i <= 9; i++) {
+        str_add(&deep, "/\xff\033");
+        make_dir(&w->scratch, deep.p);
+    }
+    str_done(&deep);
+    start(w, "m", &patient);
+    assert_non_null(strstr(watch_problem(w->watch), "/\\xff\\x1b' can't be watched: not read:"));
+}
+
 static void test_missing_directory_appears(void **state)
 {
     struct world *w = *state;
@@ -557,6 +574,7 @@ int main(void)
         TEST(test_mode_of_a_file),
         TEST(test_subdirectories),
         TEST(test_symlinked_subdirectory),
+        TEST(test_problem_is_text),
         TEST(test_missing_directory_appears),
         TEST(test_directory_is_removed_and_made_again),
         TEST(test_directory_is_replaced),

@@ -317,6 +317,9 @@ static struct err *write_link(const struct sdir *root, const struct git_entry *e
     if (target.n == 0 || target.n >= PATH_MAX || sv_has_nul(target))
         return err_new(ERR_INVALID, "the symlink '%s' has no target that can be one", e->path);
     AUTO_FREE char *to = xmemdup0(target.p, target.n);
+    if (!tree_manifest_name(base_name(e->path)) && tree_is_hidden(to))
+        return NULL; /* nothing hidden is written, so this would only look like a missing directory
+                      */
     TRY(enter(root, e->path, false, &dir));
     if (symlinkat(to, dir, base_name(e->path)) < 0)
         return sdir_err(root, "writing", e->path, errno);

@@ -74,6 +74,17 @@ bool tree_manifest_name(const char *name)
     return ends_with(name, ".yaml") || ends_with(name, ".yml") || ends_with(name, ".json");
 }
 
+bool tree_is_hidden(const char *path)
+{
+    for (const char *p = path; *p;) {
+        size_t n = strcspn(p, "/");
+        if (p[0] == '.' && n != 1 && !(n == 2 && p[1] == '.'))
+            return true;
+        p += n + (p[n] == '/');
+    }
+    return false;
+}
+
 /* ---- staying inside ------------------------------------------------------------------------- */
 
 static ssize_t fd_real_path(int fd, char ret[PATH_MAX])
@@ -314,6 +325,16 @@ static bool link_matters(const struct walk *w, const struct link *l, const char 
     return errnum == EXDEV && fstatat(w->rootfd, l->rel, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* It may lead to manifests that nothing else leads to, being hidden: what was reached without a
+ * link comes first. */
+static bool may_have_led_on(const struct walk *w, const struct link *l)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(w->rootfd, l->rel, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    return target[0] != '/' && tree_is_hidden(target);
+}
+
 static struct err *take_link(struct walk *w, const struct link *l)
 {
     const char *slash = strrchr(l->rel, '/');
@@ -321,7 +342,10 @@ static struct err *take_link(struct walk *w, const struct link *l)
     AUTO_CLOSE fd = tree_open_inside(w->rootfd, l->rel);
     if (fd < 0) {
         int errnum = errno;
-        return link_matters(w, l, name, errnum) ? refuse(w, l->rel, link_problem(errnum)) : NULL;
+        if (link_matters(w, l, name, errnum))
+            return refuse(w, l->rel, link_problem(errnum));
+        bool hides = errnum != EXDEV && may_have_led_on(w, l);
+        return hides ? leave_out(w, l->rel, link_problem(errnum)) : NULL;
     }
     struct tree_file f = {.dirfd = w->rootfd, .name = l->rel, .symlink = true};
     if (fstat(fd, &f.st) < 0)

@@ -39,8 +39,8 @@ struct tree_ops {
     /* What should have been read and can't be: a manifest's name that is not a file, a symlink that
      * leaves the root or ends nowhere. */
     struct err *(*refused)(void *ctx, const char *path, const char *why);
-    /* A directory below the root that can't be read or is too deep: what is in it is unknown, the
-     * rest is walked. */
+    /* A directory below the root that can't be read or is too deep, or a symlink that may have led
+     * to one and ends nowhere: what is in it is unknown, the rest is walked. */
     struct err *(*unknown)(void *ctx, const char *path, const char *why);
     /* At the end, what the root says that its version is, when it is swapped as a whole: the last
      * name of what the root, as a symlink, or `..data` in it, points to. Else NULL. */
@@ -62,5 +62,7 @@ int tree_reopen(int pathfd);
 
 /* *.yaml, *.yml, *.json; not hidden, not what editors leave behind. */
 bool tree_manifest_name(const char *name);
+/* One of its names, but for "." and "..", begins with a dot. */
+bool tree_is_hidden(const char *path);
 
 #endif

@@ -278,6 +278,26 @@ static void test_symlinked_directory(void **state)
     LISTS("m/current/a.yaml=A\nm/current/c.yaml=C\nm/current/sub/b.yaml=B\n", "m");
 }
 
+/* What is only reached through it isn't gone when that is missing. */
+static void test_dangling_directory(void **state)
+{
+    make_dir(state, "m");
+    make_dir(state, "m/..2026_11");
+    make_dir(state, "m/..2026_11/sub");
+    put(state, "m/..2026_11/sub/a.yaml", "A");
+    link_to(state, "..2026_11", "m/..data");
+    link_to(state, "..data/sub", "m/sub");
+    link_to(state, ".worktrees/abc", "m/current");
+    link_to(state, "/srv/.hidden/elsewhere", "m/absolute");
+    LISTS("m/current/?a symlink that ends nowhere\n"
+          "m/sub/a.yaml=A\n",
+          "m");
+    move(state, "m/..2026_11", "m/.gone");
+    LISTS("m/current/?a symlink that ends nowhere\n"
+          "m/sub/?a symlink that ends nowhere\n",
+          "m");
+}
+
 /* ---- not regular files ---------------------------------------------------------------------- */
 
 static void test_special_files(void **state)
@@ -488,6 +508,7 @@ int main(void)
         TEST(test_one_missing_of_three),
         TEST(test_unreadable),
         TEST(test_projected_volume),
+        TEST(test_dangling_directory),
         TEST(test_root_is_a_symlink),
         TEST(test_symlinks_stay_inside),
         TEST(test_symlinked_directory),

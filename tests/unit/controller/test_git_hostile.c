@@ -44,7 +44,8 @@ static void test_links_do_not_lead_out(void **state)
     AUTO_FREE char *script = xasprintf(
         "mkdir d e; printf A >d/a.yaml; ln -s d/a.yaml in.yaml; ln -s /etc/hostname abs.yaml\n"
         "ln -s %s/secret.yaml near.yaml; ln -s ../../../secret.yaml up.yaml; ln -s / e/root\n"
-        "ln -s ../../origin kept.yaml; ln -s loop.yaml loop.yaml",
+        "ln -s ../../origin kept.yaml; ln -s loop.yaml loop.yaml\n"
+        "mkdir .github; printf x >.github/rules.md; ln -s .github/rules.md AGENTS.md",
         (const char *)w->scratch);
     push(w, script);
     start(w);

@@ -76,14 +76,16 @@ void file_listing_inputs(const struct file_listing *l, struct manifest_input **r
     *ret = xcalloc(l->len, sizeof(**ret));
     for (size_t i = 0; i < l->len; i++) {
         const struct read_file *f = &l->files[i];
+        const struct file_source *s = f->source < l->sources_len ? &l->sources[f->source] : NULL;
         (*ret)[i] = (struct manifest_input){
             .path = f->path,
             .bytes = {f->bytes ? f->bytes : "", f->n},
             .read_error = f->error,
             .tree = f->tree,
             .directory = f->directory,
+            .whole = s && s->whole,
             .source = f->source,
-            .revision = f->source < l->sources_len ? l->sources[f->source].revision : NULL,
+            .revision = s ? s->revision : NULL,
         };
     }
 }

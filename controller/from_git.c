@@ -62,6 +62,7 @@ static void name_source(const struct controller *c, const char *root, struct fil
     bool fetched = git_source_root(c->git);
     rename_to(&s->dir, xasprintf(SHOWN_PREFIX "%s", path));
     rename_to(&s->revision, xstrdup_null(git_source_revision(c->git)));
+    s->whole = true;
     if (s->error && !fetched)
         rename_to(&s->error, not_yet(c));
     for (size_t i = 0; i < l->len; i++) {

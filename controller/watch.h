@@ -84,6 +84,7 @@ struct file_source {
     char *dir;
     char *revision; /* of a directory that is swapped as a whole (tree.h); NULL: it isn't */
     char *error;    /* why nothing of it is known; NULL: it was listed */
+    bool whole;     /* its files can't be half written */
 };
 struct file_listing {
     struct read_file *files;

@@ -171,13 +171,19 @@ static void remember_all(struct lastgood *g, const struct manifest_set *set)
     }
 }
 
+/* What a file has said before, when it may be half written now. */
+static struct lastgood_file *known(const struct lastgood *g, const struct manifest_input *in)
+{
+    return in->read_error || in->whole ? NULL : find(g, in->path);
+}
+
 /* Those that were judged to be no half-written text after all, and are good. */
 static void note_taken(struct lastgood *g, const struct manifest_set *set,
                        const struct manifest_input *inputs, size_t n, char *const *why)
 {
     str_list_done(&g->taken);
     for (size_t i = 0; i < n; i++) {
-        const struct lastgood_file *f = inputs[i].read_error ? NULL : find(g, inputs[i].path);
+        const struct lastgood_file *f = known(g, &inputs[i]);
         if (!f || why[i] || !is_cut(f, inputs[i].bytes))
             continue;
         const struct manifest_file *out = file_of(set, f->path);
@@ -193,7 +199,7 @@ struct manifest_set *lastgood_load(struct lastgood *g, const struct manifest_inp
     AUTO_FREE char **why = xcalloc(n, sizeof(*why));
     bool any = false;
     for (size_t i = 0; i < n; i++) {
-        struct lastgood_file *f = inputs[i].read_error ? NULL : find(g, inputs[i].path);
+        struct lastgood_file *f = known(g, &inputs[i]);
         why[i] = f ? judge(f, inputs[i].bytes, now_ns) : NULL;
         any = any || why[i];
     }

@@ -4,7 +4,7 @@
  * looks like one that is being written, or whose writer has died: its bottles stay at what it said
  * before. A person who deletes the end of a file leaves the same: so a text that ends where a line
  * ended is taken as an edit once it has stayed for LASTGOOD_CUT_NS. One that ends within a line is
- * not, however long it stays. Any other change is taken at once.
+ * not, however long it stays. Any other change is taken at once, and so is a file of a commit.
  */
 #ifndef BOTTLER_RECONCILE_LASTGOOD_H
 #define BOTTLER_RECONCILE_LASTGOOD_H

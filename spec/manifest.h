@@ -42,6 +42,7 @@ struct manifest_input {
     const char *read_error; /* why it couldn't be read; then bytes is ignored */
     bool tree;              /* with read_error: a directory; what is below it is unknown */
     bool directory;         /* no file, though its name could be one's; there are no bytes */
+    bool whole;             /* it can't be half written */
     unsigned source;        /* which source it is from; a lower number has priority */
     const char *revision;   /* of that source; NULL: it has none */
     const char *held;       /* why these are the bytes of an earlier reading; NULL: they aren't */

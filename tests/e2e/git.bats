@@ -163,6 +163,14 @@ is_told() { [ "$(told_times "$1")" -eq "$2" ] || { printf '%s was told %s times\
 	# The state directory holds the three trees that were last, and its link names the one that counts.
 	[ "$(readlink "$(inst_dir)/state/source/current")" = "trees/$second" ]
 	[ "$(find "$(inst_dir)/state/source/trees" -mindepth 1 -maxdepth 1 | wc -l)" -eq 3 ]
+
+	# A file of a commit is never half written.
+	{ suspended two && printf '%s\n' --- && suspended three; } >"$WORK/bottles/two.yaml"
+	commit
+	wait_for 30 of_revision three 1 "$(head_id)"
+	suspended two >"$WORK/bottles/two.yaml"
+	commit
+	wait_for 30 condition_says three SpecAccepted False Removed
 }
 
 @test "a remote that is away, a path and a ref that are gone: the last revision stays, also over a restart" {

@@ -317,13 +317,15 @@ static void test_cut_that_says_the_same(void **state)
 }
 
 /* A document less, at the end of the file: held like any other cut, then it is gone. */
+#define OTHER                                                                                      \
+    "---\napiVersion: bottler.dev/v1\nkind: Bottle\n"                                              \
+    "metadata: {name: api}\nspec: {agent: {image: img:2}}\n"
+
 static void test_last_document_goes(void **state)
 {
     (void)state;
-    static const char two[] = HEAD "---\napiVersion: bottler.dev/v1\nkind: Bottle\n"
-                                   "metadata: {name: api}\nspec: {agent: {image: img:2}}\n";
     struct world w = {0};
-    list_text(&w, "a.yaml", two);
+    list_text(&w, "a.yaml", HEAD OTHER);
     list_text(&w, "a.yaml", HEAD);
     entry(&w, "web", ENTRY_HELD, 1);
     entry(&w, "api", ENTRY_HELD, 1);
@@ -334,6 +336,21 @@ static void test_last_document_goes(void **state)
     list_text(&w, "a.yaml", HEAD);
     entry(&w, "web", ENTRY_ACCEPTED, 1);
     entry(&w, "api", ENTRY_GONE, 1);
+    world_done(&w);
+}
+
+/* What a commit holds is as it is meant to be. */
+static void test_whole(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct manifest_input in = {.path = "git:a.yaml", .bytes = sv_of(HEAD OTHER), .whole = true};
+    list(&w, &in, 1);
+    in.bytes = sv_of(HEAD);
+    list(&w, &in, 1);
+    entry(&w, "web", ENTRY_ACCEPTED, 1);
+    entry(&w, "api", ENTRY_GONE, 1);
+    assert_int_equal(w.good.taken.len, 0);
     world_done(&w);
 }
 
@@ -387,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_last_document_goes),
         cmocka_unit_test(test_removed_and_written_anew),
         cmocka_unit_test(test_broken_is_told_as_broken),
+        cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,11 @@
 #include <string.h>
 #include <time.h>
 
+#define NOTE_HELD "held"
+#define HELD_TOO_MANY "TooMany"
+#define HELD_MOVED "MoveOffered "
+enum { HELD_MAX = 4096 };
+
 struct deletion {
     struct graves graves;
     struct roots *roots;
@@ -121,6 +126,62 @@ static const char *successor(const struct controller *c, const struct catalog_en
     return NULL;
 }
 
+/* ---- what holds over a new start ------------------------------------------------------------- */
+
+static void load_held(struct worker *w)
+{
+    if (w->parting.loaded)
+        return;
+    AUTO_ERR e = state_load_note(w->c->state, w->name, NOTE_HELD, HELD_MAX, &w->parting.held);
+    if (e)
+        log_at(LOG_ERROR, "bottle=%s what held its deletion can't be read: %s, retrying", w->name,
+               err_message(e));
+    w->parting.loaded = !e;
+}
+
+static void keep_held(struct worker *w, const char *text)
+{
+    const char *was = w->parting.held;
+    bool same = was && text ? strcmp(was, text) == 0 : was == text;
+    if (same || w->c->opt.mode == MODE_PLAN)
+        return;
+    AUTO_ERR e = state_store_note(w->c->state, w->name, NOTE_HELD, text);
+    if (e && err_kind(e) != ERR_NOT_FOUND) { /* what has no record is held until the next start */
+        log_at(LOG_ERROR, "bottle=%s keeping what holds its deletion: %s, retrying", w->name,
+               err_message(e));
+        return;
+    }
+    char *now = xstrdup_null(text);
+    free(w->parting.held);
+    w->parting.held = now;
+}
+
+static void keep_all_held(struct controller *c)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        struct worker *w = c->workers[i];
+        const struct grave *g = graves_find(&c->deletion->graves, w->name);
+        bool held = g && g->verdict == GRAVE_HELD;
+        AUTO_FREE char *moved = held && g->reason == GRAVE_MOVED
+                                    ? xasprintf(HELD_MOVED "%s", w->parting.moved_to)
+                                    : NULL;
+        if (g) /* else it may only be unknown whether it is gone */
+            keep_held(w, held && g->reason == GRAVE_TOO_MANY ? HELD_TOO_MANY : moved);
+    }
+}
+
+/* Where it was moved, as long as that is there: an edit of the new one settles nothing. */
+static const char *still_moved_to(const struct worker *w)
+{
+    size_t n = strlen(HELD_MOVED);
+    const char *held = w->parting.held;
+    const char *to = w->parting.moved_to;
+    if (!to && held && strncmp(held, HELD_MOVED, n) == 0)
+        to = held + n;
+    const struct catalog_entry *e = to ? catalog_find(&w->c->catalog, to) : NULL;
+    return e && e->state != ENTRY_GONE ? e->name : NULL;
+}
+
 void deletion_listed(struct controller *c)
 {
     size_t at = 0;
@@ -133,8 +194,13 @@ void deletion_listed(struct controller *c)
         struct worker *w = next_of(c, e, &at);
         if (!w)
             continue;
+        load_held(w);
+        if (e->state == ENTRY_ACCEPTED || e->state == ENTRY_REJECTED)
+            keep_held(w, NULL);
         bool look = w->parting.gone && e->text && (any_new || w->parting.gone == 1);
-        const char *to = look ? successor(c, e, w->parting.gone) : NULL;
+        const char *to = w->parting.gone ? still_moved_to(w) : NULL;
+        if (!to && look)
+            to = successor(c, e, w->parting.gone);
         free(w->parting.moved_to);
         w->parting.moved_to = xstrdup_null(to);
     }
@@ -167,12 +233,14 @@ static struct grave_facts facts_of(const struct worker *w, const struct catalog_
 {
     const struct bottle *last = e ? e->bottle : NULL;
     bool preserve = last && last->preserve;
+    const char *held = w->parting.held;
     return (struct grave_facts){.name = w->name,
                                 .suspended = worker_is_suspended(w),
                                 .preserve = preserve,
                                 .stopped = preserve && is_stopped(w),
                                 .source = roots_doubt(w->c->deletion->roots, e ? e->file : NULL),
-                                .moved_to = w->parting.moved_to};
+                                .moved_to = w->parting.moved_to,
+                                .too_many = held && strcmp(held, HELD_TOO_MANY) == 0};
 }
 
 /* What a worker is to be told of; the numbers of a tripped breaker may grow. */
@@ -242,6 +310,7 @@ uint64_t deletion_update(struct controller *c)
     }
     struct str_list back;
     graves_update(&d->graves, &now, &back);
+    keep_all_held(c);
     tell_back(c, &back);
     tell_workers(c);
     str_list_done(&back);

@@ -21,7 +21,9 @@ struct parting {
     uint64_t born;  /* the listing that had its first manifest; 0: an earlier run's */
     uint64_t gone;  /* the listing that hadn't it any more; 0: it is there */
     char *moved_to; /* a bottle that came in its place, equal but for the name; NULL: none */
-    int told;       /* the verdict that its last pass was made for */
+    char *held;  /* "TooMany" or "MoveOffered NAME", as the state directory has it; NULL: neither */
+    bool loaded; /* `held` has been read */
+    int told;    /* the verdict that its last pass was made for */
 };
 
 struct err *deletion_open(struct controller *c, struct deletion **ret) ERR_NODISCARD;

@@ -7,7 +7,7 @@
  *   lock  installation  hash.key  roots.json  forgotten.json
  *   sources/<hash of a path>
  * bottles/<name>/{uid,defaults,egress-ca.pem,egress-ca.key,pipelock-ca.pem,…,manifest.yaml,
- *                   quarantine,applied,history,suspend,trust}
+ *                   quarantine,applied,history,suspend,trust,held}
  *
  * While a CA rotates (reconcile/rotation.h), <role>-ca-next.pem and .key, later <role>-ca-old.pem
  * are beside it.

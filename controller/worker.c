@@ -58,6 +58,7 @@ void worker_free(struct worker *w)
     suspension_done(&w->by_hand);
     free(w->trust);
     free(w->parting.moved_to);
+    free(w->parting.held);
     free(w->forbidden);
     free(w->open_text);
     free(w->name);

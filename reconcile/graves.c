@@ -219,6 +219,12 @@ static bool judge(struct graves *all, struct grave *g, const struct grave_facts 
     bool was_held = held_alone(g);
     if (hold_alone(g, f))
         return false;
+    if (is_new && f->too_many) {
+        hold(g, GRAVE_TOO_MANY,
+             xstrdup("it had gone together with more than --max-deletes lets go: put the manifest "
+                     "back, or `bottler prune --approve`"));
+        return false;
+    }
     if (was_held)
         wait_from(all, g, now);
     if (g->released && f->preserve)

@@ -6,9 +6,9 @@
  * A tombstone waits for its grace period. At the moment one is due, all that stand count together
  * with what was deleted lately; when that is more than the limits allow, all of them are held,
  * those still in their grace too. What was held so stays held until it is approved or its own
- * manifest comes back: that others came back releases nobody. One that is due stays due until it is
- * gone or wanted again. Other reasons to hold concern one bottle each; when such a reason ends by
- * itself, a new grace period begins.
+ * manifest comes back: that others came back releases nobody, nor does a new start. One that is due
+ * stays due until it is gone or wanted again. Other reasons to hold concern one bottle each; when
+ * such a reason ends by itself, a new grace period begins.
  */
 #ifndef BOTTLER_RECONCILE_GRAVES_H
 #define BOTTLER_RECONCILE_GRAVES_H
@@ -83,6 +83,7 @@ struct grave_facts {
     bool stopped;         /* its agent doesn't run */
     const char *source;   /* why its manifest's going isn't believed; NULL: it is */
     const char *moved_to; /* a new bottle that is equal but for the name; NULL: none */
+    bool too_many;        /* it was held as one of too many before its tombstone was forgotten */
 };
 struct graves_now {
     const struct grave_facts *gone; /* by name */

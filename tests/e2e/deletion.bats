@@ -48,7 +48,15 @@ is_stopped() { [ "$(for role in agent egress pipelock; do running "$1" "$role"; 
 	rm -- "$(manifests)"/*.yaml
 	for name in a b c; do wait_for 40 held "$name" "TooMany 3 of 3 bottles have gone together"; done
 	same "$before" "$(ours a b c)"
-	for name in a b c; do small "$name" | put "$name.yaml"; done
+	# That others come back releases nobody, nor does a new start.
+	for name in b c; do small "$name" | put "$name.yaml"; done
+	for name in b c; do wait_ready "$name"; done
+	held a "TooMany 3 of 3 bottles have gone together"
+	controller_stop KILL
+	controller_start --delete-grace 0s --max-deletes 5,50%
+	wait_for 20 held a "TooMany it had gone together with more than --max-deletes lets go"
+	same "$before" "$(ours a b c)"
+	small a | put a.yaml
 	for name in a b c; do wait_ready "$name"; done
 
 	# Unmounted: not even tombstones that wait, also for a controller that wasn't there when it happened.
@@ -162,6 +170,16 @@ is_stopped() { [ "$(for role in agent egress pipelock; do running "$1" "$role"; 
 	wait_for 20 held old "MoveOffered looks like a rename to 'new'"
 	event MoveOffered "\`bottler prune --approve old\`"
 	wait_ready new 90
+	[ "$(container_started old agent)" = "$agent" ]
+	# Neither an edit of the new one nor a new start says anything about the old one.
+	small new '| .metadata.labels = {team: "platform"}' | put one.yaml
+	edited() { [ "$(generation new)" -eq 2 ]; }
+	wait_for 20 edited
+	held old "MoveOffered looks like a rename to 'new'"
+	controller_stop
+	controller_start --delete-grace 1s --max-deletes 5
+	wait_for 20 held old "MoveOffered looks like a rename to 'new'"
+	wait_ready new
 	[ "$(container_started old agent)" = "$agent" ]
 	run prune --approve old
 	[ "$status" -eq 0 ]

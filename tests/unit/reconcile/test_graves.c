@@ -510,6 +510,26 @@ static void test_any_sequence(void **state)
     }
 }
 
+/* A new start doesn't release what an earlier run held, however many have come back since. */
+static void test_held_before(void **state)
+{
+    (void)state;
+    struct town t;
+    found(&t, 6, 30, "5,50%");
+    go(&t, "b");
+    t.facts[1].too_many = true;
+    at(&t, 0);
+    is(&t, "b", GRAVE_HELD, GRAVE_TOO_MANY);
+    says(&t, "b", "it had gone together with more than --max-deletes lets go");
+    t.facts[1].too_many = false;
+    at(&t, 100);
+    is(&t, "b", GRAVE_HELD, GRAVE_TOO_MANY);
+    assert_true(graves_approve(&t.g, "b", false));
+    at(&t, 101);
+    is(&t, "b", GRAVE_DUE, GRAVE_NO_REASON);
+    graves_done(&t.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_preserve),
         cmocka_unit_test(test_same_but_name),
         cmocka_unit_test(test_any_sequence),
+        cmocka_unit_test(test_held_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,7 +201,7 @@ static void fetch_done(struct git_source *g, const struct child_end *end)
             resolve(g);
         return;
     }
-    bool bad = strstr(end->err.p, "fsck") || strstr(end->err.p, "bad object");
+    bool bad = strstr(end->err.p, "fsck error") || strstr(end->err.p, "bad object");
     struct err *e = complaint(g, bad ? ERR_INVALID : ERR_UNAVAILABLE, "fetching", end);
     if (err_kind(e) == ERR_INVALID)
         memcpy(g->too_much, g->look.target, sizeof(g->too_much));

@@ -183,6 +183,33 @@ static void test_failures_are_tried_again_soon(void **state)
     expect_listed(w, "git:a.yaml=A ");
 }
 
+/* A name in git's words is no finding of git's own checks: the commit isn't given up. */
+static void test_a_name_is_no_refusal(void **state)
+{
+    struct git_world *w = *state;
+    AUTO_FREE char *command = xasprintf("sh %s/ssh", (const char *)w->scratch);
+    AUTO_FREE char *url =
+        xasprintf("ssh://git@fsck.example.com%s/remote.git", (const char *)w->scratch);
+    push(w, "printf A >a.yaml");
+    sh(w, "cat >ssh <<'E'\necho x >>\"$HOME/calls\"\n"
+          "[ $(wc -l <\"$HOME/calls\") -ne 2 ] || { echo 'fsck.example.com: reset by peer' >&2; "
+          "exit 255; }\n"
+          "for all; do :; done\neval \"$all\"\nE");
+    assert_int_equal(setenv("GIT_SSH_COMMAND", command, 1), 0);
+    assert_int_equal(setenv("GIT_SSH_VARIANT", "simple", 1), 0);
+    w->opt.url = url;
+    w->opt.interval_s = 1;
+    start(w);
+    expect_problem(w, "fsck.example.com: reset by peer");
+    for (w->wait_for = 2; git_source_problem(w->source) && w->wait_for < 6; w->wait_for++)
+        wait_look(w);
+    assert_int_equal(unsetenv("GIT_SSH_COMMAND"), 0);
+    assert_int_equal(unsetenv("GIT_SSH_VARIANT"), 0);
+    expect_good(w);
+    expect_listed(w, "git:a.yaml=A ");
+    w->source = git_source_free(w->source);
+}
+
 static void test_without_the_remote_a_start_has_the_last_tree(void **state)
 {
     struct git_world *w = *state;
@@ -341,6 +368,7 @@ int main(void)
         CASE(test_an_empty_commit_is_an_empty_listing),
         CASE(test_an_unreachable_remote_keeps_the_revision),
         CASE(test_failures_are_tried_again_soon),
+        CASE(test_a_name_is_no_refusal),
         CASE(test_without_the_remote_a_start_has_the_last_tree),
         CASE(test_a_poll_during_a_look_is_another_look),
         CASE(test_freed_in_the_middle_and_by_its_own_hook),

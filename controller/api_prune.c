@@ -71,6 +71,12 @@ static json_t *unknown_item(const struct worker *w, json_t *objects_take)
     return item(w, "held", "SourceMissing", message, objects_take);
 }
 
+/* Its directory isn't there, so that nobody knows whether its manifest is. */
+static bool is_missing(const struct worker *w)
+{
+    return w->c->manifests_error && deletion_missing(w);
+}
+
 static json_t *list(struct controller *c)
 {
     json_t *items = XNN(json_array());
@@ -79,7 +85,7 @@ static json_t *list(struct controller *c)
     for (size_t i = 0; i < c->workers_len; i++) {
         const struct worker *w = c->workers[i];
         const struct grave *g = deletion_of(w);
-        if (c->manifests_error && deletion_missing(w))
+        if (is_missing(w))
             json_array_append_new(items, unknown_item(w, objects_of(w, refs, n)));
         else if (g)
             json_array_append_new(items, item(w, grave_verdict_name(g->verdict),
@@ -94,6 +100,15 @@ static json_t *list(struct controller *c)
 
 /* ---- approval -------------------------------------------------------------------------------- */
 
+/* The names in that list. */
+static void note_listed(const struct controller *c, struct str_list *ret)
+{
+    for (size_t i = 0; i < c->workers_len; i++) {
+        if (is_missing(c->workers[i]) || deletion_of(c->workers[i]))
+            str_list_add(ret, c->workers[i]->name);
+    }
+}
+
 /* Only whole directories that aren't there can be taken for empty. NULL: what has gone is known. */
 static const char *become_known(struct controller *c, bool by_name)
 {
@@ -104,13 +119,11 @@ static const char *become_known(struct controller *c, bool by_name)
         missing = missing || deletion_missing(c->workers[i]);
     if (c->manifests_error && (by_name || !missing))
         return c->manifests_error;
-    if (!by_name) {
+    if (!by_name)
         deletion_believe(c);
-        if (c->manifests_error)
-            manifests_load(c);
-        if (c->manifests_error)
-            return c->manifests_error;
-    }
+    manifests_load(c); /* what has come back by now isn't approved */
+    if (c->manifests_error)
+        return c->manifests_error;
     return c->manifests_known ? NULL : "the manifests have not been listed yet; try again";
 }
 
@@ -123,14 +136,16 @@ static void approve_one(struct controller *c, const char *name, bool named, json
     json_array_append_new(done, json_string(name));
 }
 
-static void approve_named(struct controller *c, const json_t *names, json_t *done, json_t *not_done)
+static void approve_named(struct controller *c, const json_t *names, const struct str_list *listed,
+                          json_t *done, json_t *not_done)
 {
     size_t i = 0;
     const json_t *v = NULL;
     json_array_foreach(names, i, v)
     {
         const char *name = json_string_value(v);
-        const struct grave *g = name ? graves_find(deletion_graves(c), name) : NULL;
+        bool was = name && str_list_has(listed, name);
+        const struct grave *g = was ? graves_find(deletion_graves(c), name) : NULL;
         if (g)
             approve_one(c, g->name, true, done);
         else
@@ -141,11 +156,14 @@ static void approve_named(struct controller *c, const json_t *names, json_t *don
     }
 }
 
-static void approve_all(struct controller *c, json_t *done, json_t *not_done)
+static void approve_all(struct controller *c, const struct str_list *listed, json_t *done,
+                        json_t *not_done)
 {
     const struct graves *all = deletion_graves(c);
     for (size_t i = 0; i < all->len; i++) {
         const struct grave *g = all->items[i];
+        if (!str_list_has(listed, g->name))
+            continue; /* it has only just gone */
         if (g->verdict == GRAVE_WAITS || g->reason == GRAVE_TOO_MANY || g->reason == GRAVE_SOURCE)
             approve_one(c, g->name, false, done);
         else if (g->verdict == GRAVE_HELD)
@@ -157,6 +175,8 @@ static void approve_all(struct controller *c, json_t *done, json_t *not_done)
 static json_t *approve(struct controller *c, const json_t *names, int *ret_status)
 {
     bool by_name = json_array_size(names) > 0;
+    AUTO(str_list_done) struct str_list listed = {0};
+    note_listed(c, &listed);
     const char *why_not = become_known(c, by_name);
     if (why_not)
         return route_refuse(STATUS_CONFLICT, ret_status, "%s", why_not);
@@ -164,9 +184,9 @@ static json_t *approve(struct controller *c, const json_t *names, int *ret_statu
     json_t *not_done = XNN(json_array());
     (void)deletion_update(c);
     if (by_name)
-        approve_named(c, names, done, not_done);
+        approve_named(c, names, &listed, done, not_done);
     else
-        approve_all(c, done, not_done);
+        approve_all(c, &listed, done, not_done);
     controller_dispatch(c);
     report_changed(c);
     return XNN(json_pack("{s:o, s:o}", "approved", done, "notApproved", not_done));

@@ -94,6 +94,23 @@ event() { "$BOTTLER" events --socket "$(inst_dir)/socket" -o json | json_holds -
 	[[ $output == *"nothing is to be deleted"* ]]
 }
 
+@test "what has come back in the moment before isn't approved" {
+	mint
+	remains a
+	controller_start --delete-grace 24h
+	wait_for 20 state_is a "waits null"
+	bottle a '.spec.suspend = true' >"$BATS_TEST_TMPDIR/a.yaml"
+	# A file that isn't closed is looked at after a second.
+	exec 7>"$(inst_dir)/manifests/a.yaml"
+	cat -- "$BATS_TEST_TMPDIR/a.yaml" >&7
+	run prune --approve a
+	exec 7>&-
+	printf '%s\n' "$output"
+	[ "$status" -eq 1 ]
+	[[ $output == *"'a' is not approved: it is not to be deleted: a manifest wants it"* ]]
+	stands a
+}
+
 @test "the last one goes by itself, and no number is too small to hold it" {
 	mint
 	remains a

@@ -56,7 +56,8 @@ static bool set_up(const struct new_process *p)
     if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != p->parent)
         return false;
     struct sigaction normal = {.sa_handler = SIG_DFL};
-    (void)sigaction(SIGPIPE, &normal, NULL);
+    for (int i = 1; i <= SIGRTMAX; i++) /* what we were started with too, by nohup say */
+        (void)sigaction(i, &normal, NULL);
     (void)sigemptyset(&none);
     if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         return false;

@@ -108,7 +108,9 @@ static void test_its_surroundings(void **state)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     assert_int_equal(sigprocmask(SIG_BLOCK, &set, &before), 0);
-    (void)signal(SIGPIPE, SIG_IGN);
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGUSR1};
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+        (void)signal(ignored[i], SIG_IGN);
     AUTO_CLOSE secret = dup(STDERR_FILENO); /* not close-on-exec */
     struct child_spec spec = shell(SCRIPT(
         "env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD= | sort; cat; echo end of input\n"
@@ -121,6 +123,8 @@ static void test_its_surroundings(void **state)
         "done\numask"));
     run(s, &spec);
     assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+        (void)signal(ignored[i], SIG_DFL);
     assert_string_equal(s->out, "ONLY=this\nPATH=/usr/bin:/bin\nend of input\nno terminal\n"
                                 "SigBlk:0000000000000000\nSigIgn:0\nown session\n"
                                 "0077\n");

@@ -129,8 +129,8 @@ struct err *from_git_options(const json_t *git, struct controller_options *ret)
 static void on_looked(void *ctx, bool news)
 {
     struct controller *c = ctx;
-    if (news || !c->manifests_known)
-        manifests_load(c);
+    if (news || !c->manifests_known || c->manifests_error)
+        manifests_load(c); /* what couldn't be listed last time may be by now */
     tell_polled(c);
     controller_dispatch(c);
 }

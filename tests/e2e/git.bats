@@ -408,6 +408,23 @@ none_wanted() { bottler_get | json_holds 'all(.items[]; any(.status.conditions[]
 	[[ $output == *"event=SourceUnreachable"* ]]
 }
 
+@test "a tree that couldn't be read for a while is read again without a new commit" {
+	local tree
+	git_daemon_start
+	suspended one >"$WORK/bottles/one.yaml"
+	commit
+	git_start
+	wait_for 30 of_revision one 1 "$(head_id)"
+	tree=$(inst_dir)/state/source/trees/$(head_id)
+	mv -- "$tree" "$tree.away"
+	run "$BOTTLER" reconcile one --with-source --socket "$(inst_dir)/socket"
+	[ "$status" -eq 4 ] # suspended: but the manifests were listed
+	wait_for 30 condition_says one SpecAccepted Unknown SourceUnreadable
+	mv -- "$tree.away" "$tree"
+	wait_for 30 condition_says one SpecAccepted True
+	of_revision one 1 "$(head_id)"
+}
+
 @test "a look is had at once by asking for it" {
 	git_daemon_start
 	suspended one >"$WORK/bottles/one.yaml"

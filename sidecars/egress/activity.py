@@ -51,6 +51,14 @@ class Activity:
             self._since = _now()
         self._changed()
 
+    def in_flight(self):
+        """How many clients have something in flight."""
+        return len(self._busy)
+
+    def is_busy(self, client):
+        """Whether this one has."""
+        return client in self._busy
+
     def _state(self):
         """What a line says."""
         return len(self._busy), self._since

@@ -16,6 +16,7 @@ from mitmproxy.proxy import layers
 
 import activity
 import canary
+import drain
 import forward
 import policy
 import routes
@@ -127,13 +128,14 @@ class Egress:
 
     name = "bottler-egress"
 
-    def __init__(self, directory, upstream, listen):
-        """`directory`: where the controller's files are; `upstream`, `listen`: (host, port)."""
+    def __init__(self, directory, upstream, listen, leave):
+        """`directory`: where the controller's files are; `upstream`, `listen`: (host, port); `leave(code)` ends the process."""
         self.directory, self.upstream, self.listen = directory, upstream, listen
         self.policy = store.Policy()
         self.tunnels = {}
-        self.clients = set()
+        self.clients = {}
         self.activity = activity.Activity()
+        self.drain = drain.Drain(self, leave)
         self.max_clients = max_clients()
         self._full = False
         self._deadlines = {}  # of the upstream connection that is being made, by the client's id
@@ -173,6 +175,7 @@ class Egress:
         """The proxy listens: take signals, prove that it denies."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.hangup)
+        loop.add_signal_handler(signal.SIGTERM, self.drain.begin)
         self.activity.start()
         if self.pending_reload:
             self.pending_reload = False
@@ -180,8 +183,8 @@ class Egress:
         self._prove()
 
     def hangup(self):
-        """SIGHUP."""
-        if self.reload():
+        """SIGHUP. Nobody can ask a proxy that drains, the canary neither."""
+        if self.reload() and not self.drain.begun:
             self._prove()
 
     def _prove(self):
@@ -210,7 +213,7 @@ class Egress:
                 self._full = True  # said once, until it has passed
                 self._log(policy.Decision(False, "connections", "too many connections at once", status=0))
             return
-        self.clients.add(client.id)
+        self.clients[client.id] = client
 
     def _is_own(self, client):
         """Whether a client is this very process, which asks itself for the canary."""
@@ -218,7 +221,7 @@ class Egress:
 
     def client_disconnected(self, client):
         """Forgets a client."""
-        self.clients.discard(client.id)
+        self.clients.pop(client.id, None)
         self.tunnels.pop(client.id, None)
         self.activity.end(client.id)
         self._in_time(client)
@@ -444,6 +447,8 @@ class Egress:
     def responseheaders(self, flow):
         """Streams every response, masked where a credential was injected."""
         mark = flow.metadata.get(_MARK)
+        if self.drain.begun:
+            flow.response.headers["Connection"] = "close"
         if mark == "denied":
             return
         if mark is None or flow.response.status_code == 101:

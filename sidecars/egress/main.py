@@ -109,8 +109,8 @@ def apply(target, wanted):
     target.update(**known)
 
 
-async def serve(etc, private, upstream, listen):
-    """Runs the proxy until a signal ends it."""
+async def serve(etc, private, upstream, listen, leave):
+    """Runs the proxy until a signal ends it; `leave(code)` ends the process."""
     import shims  # pylint: disable=import-outside-toplevel
     from addon import Egress  # pylint: disable=import-outside-toplevel
     from mitmproxy import certs, options as mitm_options  # pylint: disable=import-outside-toplevel
@@ -121,7 +121,7 @@ async def serve(etc, private, upstream, listen):
     master = DumpMaster(mitm_options.Options(), with_termlog=False, with_dumper=False)
     apply(master.options, options(private, upstream, listen))
     own = ("127.0.0.1" if listen[0] in ("0.0.0.0", "") else listen[0], listen[1])
-    egress = Egress(etc, upstream, own)
+    egress = Egress(etc, upstream, own, leave)
     egress.reload()
     egress.pending_reload = bool(_HANGUPS)
     master.addons.add(egress)
@@ -144,7 +144,7 @@ def _private_directory():
 
 
 def main():
-    """The program. Ends with 0 on SIGTERM and SIGINT, with 70 on everything unexpected."""
+    """The program. Ends with 0 on SIGTERM (what is under way is finished first) and SIGINT, with 70 on everything unexpected."""
     signal.signal(signal.SIGHUP, lambda *_: _HANGUPS.append(True))
     sys.dont_write_bytecode = True
     os.umask(0o077)
@@ -162,7 +162,7 @@ def main():
         upstream = address(os.environ.get("BOTTLER_UPSTREAM", "http://pipelock:8888"), "http")
         listen = address(os.environ.get("BOTTLER_LISTEN", "0.0.0.0:9099"), "")
         prepare(etc, private)
-        asyncio.run(serve(etc, private, upstream, listen))
+        asyncio.run(serve(etc, private, upstream, listen, leave))
     except Broken as error:
         emit("error", where="start", error=error.args[0])
     except (Exception, SystemExit) as error:  # pylint: disable=broad-except

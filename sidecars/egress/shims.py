@@ -298,6 +298,11 @@ def once(body):
     return replace
 
 
+def stop_listening():
+    """Has mitmproxy close its listening socket, soon."""
+    ctx.options.update(server=False)
+
+
 def close_client(client):
     """Closes a client's connection, after what was written to it. Nothing happens when it is gone."""
     handler = _handler_of(client)

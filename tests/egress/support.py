@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDECAR = ROOT / "sidecars" / "egress"
 DEADLINE = 60.0  # for waiting in vain
+MUCH = 1 << 20  # fits into the buffers of the proxy's end
 TOKEN = b"tok-Zx81/qW+e_9=secret"
 HOSTS = ["api.example.com", "open.example.com", "cred.example.com", "rules.example.com", "late.example.com"]
 
@@ -210,6 +211,8 @@ class Upstream:
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (100 << 20))
             for _ in range(1600):
                 sock.sendall(b"x" * 65536)
+        elif path.endswith("/much"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % MUCH + b"x" * MUCH)
         elif path.endswith("/redirect"):
             sock.sendall(b"HTTP/1.1 302 Found\r\nLocation: https://evil.example.net/\r\nContent-Length: 0\r\n\r\n")
         else:
@@ -347,9 +350,9 @@ class Proxy:
         return self.wait_for(kind, after)
 
     def stop(self):
-        """SIGTERM; the exit code."""
+        """SIGINT, which waits for nothing; the exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGINT)
         code = self.process.wait(DEADLINE)
         self._reader.join(DEADLINE)  # all of the log is in `lines`
         self._errors.join(DEADLINE)

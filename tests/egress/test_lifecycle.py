@@ -168,7 +168,7 @@ class Ending(Bench):
     """Starting and stopping."""
 
     def test_ends(self):
-        """SIGTERM during a stream: at once, with 0, nothing on standard error, nothing left in the temporary directory."""
+        """SIGINT during a stream: at once, with 0, nothing on standard error, nothing left in the temporary directory."""
         self.upstream.gate.clear()
         with self.proxy.tunnel("open.example.com") as sock:
             sock.sendall(b"GET /sse HTTP/1.1\r\nHost: open.example.com\r\n\r\n")

@@ -182,7 +182,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
     log_at(LOG_NOTE, "signal %u: finishing what is under way, then stopping; the bottles run on",
            si->ssi_signo);
     for (size_t i = 0; i < c->workers_len; i++)
-        flights_cancel(c->workers[i], true);
+        flights_cancel(c->workers[i], FLIGHTS_READS);
     attestor_stop(c->attestor);
     controller_stop(c, c->opt.mode == MODE_RUN ? 0 : 1);
     return 0;

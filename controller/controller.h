@@ -256,9 +256,10 @@ void worker_input(const struct worker *w, struct status_input *ret);
 /* wire.c */
 void worker_pump(struct worker *w);
 void worker_ended(struct worker *w); /* worker.c: its exec has finished */
-/* Drops its requests; with reads_only those that can change something are left to end by
- * themselves. */
-void flights_cancel(struct worker *w, bool reads_only);
+/* Drops its requests: those that change nothing; also those that only wait for what the engine
+ * carries to its end anyway; or all. The rest end by themselves. */
+enum flights { FLIGHTS_READS, FLIGHTS_WAITS, FLIGHTS_ALL };
+void flights_cancel(struct worker *w, enum flights which);
 
 /* report.c */
 json_t *report_bottles(const struct controller *c);

@@ -10,6 +10,7 @@ struct flight {
     uint64_t id;
     int step;
     bool mutates;       /* must end by itself; a pull needn't */
+    bool stops;         /* the engine carries it to its end, whoever waits for it */
     const char *object; /* of the plan's step: an image that is pulled; else NULL */
     bool satisfied;     /* a followed log said what was waited for */
 };
@@ -28,6 +29,7 @@ static enum engine_lane lane_of(const struct worker *w, const struct exec_reques
     case STEP_IMAGE_PULL:
         return LANE_PULL;
     case STEP_CTR_CONFIRM:
+    case STEP_CTR_STOP: /* mostly waiting */
         return LANE_STREAM;
     default:
         return step_mutates(q->of->kind) ? LANE_WORK : LANE_READ;
@@ -44,12 +46,12 @@ static void forget(struct flight *f)
     free(f);
 }
 
-void flights_cancel(struct worker *w, bool reads_only)
+void flights_cancel(struct worker *w, enum flights which)
 {
     struct flight *f = w->flights;
     while (f) {
         struct flight *next = f->next;
-        if (!reads_only || !f->mutates) {
+        if (!f->mutates || which == FLIGHTS_ALL || (which == FLIGHTS_WAITS && f->stops)) {
             engine_cancel(w->c->engine, f->id);
             forget(f);
         }
@@ -119,6 +121,7 @@ static void send_request(struct worker *w, const struct exec_request *x)
                          .w = w,
                          .step = x->step,
                          .mutates = step_mutates(x->of->kind) && x->answer != ANSWER_LINES,
+                         .stops = x->of->kind == STEP_CTR_STOP,
                          .object = x->answer == ANSWER_LINES ? x->of->object : NULL};
     w->flights = f;
     bool safe = exec_plan(w->exec)->isolates;

@@ -40,7 +40,7 @@ struct worker *worker_obtain(struct controller *c, const char *name)
 
 void worker_free(struct worker *w)
 {
-    flights_cancel(w, false);
+    flights_cancel(w, FLIGHTS_ALL);
     exec_free(w->exec);
     plan_free(w->plan);
     desired_free(w->desired);
@@ -270,7 +270,7 @@ void worker_guard(struct worker *w)
     if (!w->exec || exec_plan(w->exec)->isolates || w->interrupted || w->c->opt.mode == MODE_PLAN)
         return;
     w->interrupted = true;
-    flights_cancel(w, true);
+    flights_cancel(w, FLIGHTS_WAITS);
     worker_pump(w);
 }
 

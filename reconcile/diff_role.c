@@ -152,6 +152,12 @@ static void build_start(struct builder *b, struct target *t, bool again)
     b->ready[role] = t->last;
 }
 
+/* What it enforces is to be read from its log first. */
+static void scan_first(struct builder *b, const struct observed_container *c)
+{
+    str_list_add_take(&b->scans, xasprintf("%s %s", role_info(c->role)->name, c->id));
+}
+
 static const struct observed_container *find_next(const struct builder *b, enum role role)
 {
     const struct observed *o = b->in->observed;
@@ -195,14 +201,50 @@ static struct target build_next(struct builder *b, const struct desired_containe
     return t;
 }
 
+/* Whether it would finish what is in flight through it: pipelock doesn't, whatever it is sent. */
+static bool can_drain(const struct desired_container *want, const struct observed_container *c)
+{
+    return want->role == ROLE_EGRESS && c->state == RUN_RUNNING;
+}
+
+/* The policy that one which can drain enforces isn't known: it is to be read first. */
+static bool policy_unknown(struct builder *b, const struct desired_container *want,
+                           const struct observed_container *c)
+{
+    if (!can_drain(want, c) || memory_policy(b->in->memory, c->id))
+        return false;
+    scan_first(b, c);
+    return true;
+}
+
+/* The proxy that has been relieved. It may finish what it has begun where it enforces what is
+ * wanted now: what a manifest has taken away ends at once. */
+static int build_retire(struct builder *b, const struct observed_container *c,
+                        const struct desired_container *want, const char *cause, int after)
+{
+    struct target t = {.want = want, .id = c->id, .cause = cause, .last = after};
+    const struct known_policy *k = memory_policy(b->in->memory, c->id);
+    bool drains = can_drain(want, c);
+    if (drains && policy_matches(want, k) && !k->disturbed)
+        add(b, &t,
+            (struct step_init){.kind = STEP_CTR_STOP,
+                               .cause =
+                                   "what is in flight through it is finished, in 10 s at most"});
+    else if (drains)
+        t.cause = "its policy is not the wanted one: what is in flight through it ends";
+    return add(b, &t, (struct step_init){.kind = STEP_CTR_REMOVE});
+}
+
 /* A proxy that runs is replaced by one that runs already and has confirmed its policy: both answer
  * to the role's name for a moment, and there is none without a proxy. */
 static void build_relieve(struct builder *b, const struct desired_container *want,
                           const struct observed_container *old, const char *cause)
 {
+    if (policy_unknown(b, want, old))
+        return;
     struct target t = build_next(b, want, cause);
     build_start(b, &t, false);
-    t.last = build_remove(b, old, want, cause, t.last);
+    t.last = build_retire(b, old, want, cause, t.last);
     add(b, &t, (struct step_init){.kind = STEP_CTR_RENAME});
     b->ready[want->role] = t.last;
 }
@@ -217,15 +259,17 @@ static bool build_relieved(struct builder *b, const struct desired_container *wa
         return false;
     const struct known_policy *k = memory_policy(b->in->memory, next->id);
     if (!k) {
-        str_list_add_take(&b->scans, xasprintf("%s %s", role_info(want->role)->name, next->id));
+        scan_first(b, next);
         return true;
     }
     if (!policy_matches(want, k) || k->disturbed)
         return false;
+    if (old && policy_unknown(b, want, old))
+        return true;
     struct target t = {
         .want = want, .id = next->id, .next = true, .cause = cause, .last = STEP_NONE};
     if (old)
-        t.last = build_remove(b, old, want, cause, STEP_NONE);
+        t.last = build_retire(b, old, want, cause, STEP_NONE);
     add(b, &t, (struct step_init){.kind = STEP_CTR_RENAME});
     b->ready[want->role] = t.last;
     return true;
@@ -385,7 +429,7 @@ static void build_running(struct builder *b, const struct desired_container *wan
     if (policy_matches(want, v->policy) && !(v->policy && v->policy->disturbed))
         return;
     if (!v->policy) {
-        str_list_add_take(&b->scans, xasprintf("%s %s", role_info(want->role)->name, c->id));
+        scan_first(b, c);
         return;
     }
     build_reload(b, &t, v->policy);

@@ -227,6 +227,16 @@ static struct err *update_answer(struct exec *x, const struct step *s, const str
     return NULL;
 }
 
+/* Made for another generation of the bottle: what is wanted now says nothing of how it was asked
+ * for. */
+static bool is_of_another(const struct exec *x, const struct step *s, const json_t *inspect)
+{
+    const struct desired_container *want = x->desired ? desired_find(x->desired, s->role) : NULL;
+    const json_t *labels = json_object_get(json_object_get(inspect, "Config"), "Labels");
+    const char *spec = json_string_value(json_object_get(labels, LABEL_SPEC_HASH));
+    return want && spec && !desired_is_spec(want, spec);
+}
+
 /* The last run's end; an engine says year 1 when there was none. */
 static struct err *inspect_answer(struct exec *x, const struct step *s, const struct response *r,
                                   const char *what)
@@ -237,6 +247,7 @@ static struct err *inspect_answer(struct exec *x, const struct step *s, const st
     json_t *v = json_loadb(r->body.p, r->body.n, 0, NULL);
     const char *at = json_string_value(json_object_get(json_object_get(v, "State"), "FinishedAt"));
     char *since = at ? clock_since(at) : NULL;
+    bool judged = !is_of_another(x, s, v);
     json_decref(v);
     if (!since)
         return err_new(ERR_UNAVAILABLE, "%s: the engine's FinishedAt can't be read", what);
@@ -246,7 +257,7 @@ static struct err *inspect_answer(struct exec *x, const struct step *s, const st
         free(since);
         x->since[s->role] = NULL;
     }
-    return seal_answer(x, s, r, what, false);
+    return judged ? seal_answer(x, s, r, what, false) : NULL;
 }
 
 static struct err *confirm_answer(struct exec *x, int step, const struct response *r,

@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    STOP_GRACE_S = 10,
+    STOP_GRACE_S = 10, /* the planner's texts name it */
+    STOP_MS = (STOP_GRACE_S + 30) * 1000,
     START_CONFIRM_MS = 60000,
     RELOAD_CONFIRM_MS = 8000,
     /* pipelock says nothing of a file that it took within the last two seconds: told again after
@@ -241,6 +242,7 @@ static struct err *build_container(struct exec *x, const struct step *s, struct 
     case STEP_CTR_STOP:
         container_path(x, s, path, "/stop");
         str_addf(path, "?t=%d", STOP_GRACE_S);
+        q->timeout_ms = STOP_MS;
         return NULL;
     case STEP_CTR_RENAME:
         container_path(x, s, path, "/rename?name=");

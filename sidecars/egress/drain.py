@@ -16,7 +16,7 @@ import shims
 from jsonlog import emit
 
 TICK = 0.05  # seconds between two looks
-HANDSHAKE = 0.02  # seconds until connections that were being made are made
+HANDSHAKE = 0.005  # seconds until connections that were being made are made
 SILENCE = 1.0  # seconds that a new client has to say what it wants
 EXIT_BROKEN = 70
 # States of /proc/net/tcp.

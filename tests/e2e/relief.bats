@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# A proxy is replaced by one that runs already: no request finds none; at most the one that is under way is cut.
+# A proxy is replaced by one that runs already: no request finds none. Egress finishes what is under way through it;
+# pipelock can't, so that at most the one request that is under way is cut.
 
 load lib
 
@@ -73,3 +74,124 @@ edit() {
 	printf '# relief %.12s, now %.12s\n' "$next" "$(container_id one pipelock)" >&3
 }
 next_runs() { [ "$(docker inspect --format '{{.State.Running}}' "$(container one pipelock).next" 2>/dev/null)" = true ]; }
+
+# ---- egress: replaced when bottler comes with another image, for one ------------------------------
+
+with_routes() { bottle one ".spec.egress.routes += [{host: \"open.example.com\"}] | ${1:-.}"; }
+
+# The bottle, ready; what goes through it in the background, until `enough`: two visitors that never rest, and a stream.
+begin_traffic() {
+	docker tag "$BOTTLER_IMAGE_EGRESS" e2e/egress:other
+	controller_start
+	with_routes | put one.yaml
+	wait_ready one
+	client visitors open.example.com 2 /tmp/enough >"$BATS_TEST_TMPDIR/visitors" 3>&- &
+	visitors=$!
+	client follow open.example.com 0.1 /tmp/enough >"$BATS_TEST_TMPDIR/stream" 2>&1 3>&- &
+	stream=$!
+	wait_for 20 in_flight
+	agent=$(container_started one agent)
+	egress=$(container_id one egress)
+	controller_stop
+}
+client() { docker exec --interactive "$(container one agent)" python3 - "$@" <"$E2E_REPO/tests/rig/stream_client.py"; }
+in_flight() { docker logs "$(container one egress)" 2>&1 | grep -q '"activity", "in_flight": [1-9]'; }
+enough() { in_agent one touch /tmp/enough; }
+# has_logged TEXT: the controller, since the last start.
+has_logged() { sed -n "$begun,\$p" "$(inst_dir)/log" | grep -F -- "$1"; }
+other_image() {
+	begun=$(($(wc -l <"$(inst_dir)/log") + 1))
+	controller_start --image egress=e2e/egress:other
+}
+# moment STEP: when the first of its kind was taken, in seconds.
+moment() { date -d "$(has_logged "step=$1 " | head -n 1 | cut -d' ' -f1)" +%s; }
+stopping() { has_logged "step=container.stop object=$(container one egress) "; }
+relieved() { [ "$(container_id one egress)" != "$egress" ] && no_container one egress.next && is_ready one; }
+
+# everybody_answered: the visitors, by their own answers only.
+everybody_answered() {
+	wait "$visitors"
+	printf '# while egress was replaced: %s\n' "$(cat "$BATS_TEST_TMPDIR/visitors")" >&3
+	jq -e '(.outcomes | keys) == ["own answer"]' "$BATS_TEST_TMPDIR/visitors"
+}
+
+@test "egress is replaced, and nothing that goes through it is cut" {
+	local agent egress visitors stream slow sequence begun number
+	begin_traffic
+	# shellcheck disable=SC2016 # the agent's shell expands it
+	in_agent one sh -c '(echo one; until [ -e /tmp/enough ]; do sleep 0.1; done; echo two) |
+		curl --silent --max-time 30 --request POST --upload-file - https://open.example.com/slow' >"$BATS_TEST_TMPDIR/slow" 3>&- &
+	slow=$!
+	rm -f -- "$BATS_TEST_TMPDIR/stop"
+	requests one 3>&- &
+	sequence=$!
+	other_image
+	wait_for 30 stopping
+	for number in 1 2 3 4 5; do
+		answers one 200 "https://open.example.com/beside/$number"
+	done
+	[ "$(container_id one egress)" = "$egress" ]
+	kill -0 "$stream"
+	enough
+	wait "$stream" || { cat "$BATS_TEST_TMPDIR/stream"; return 1; }
+	jq -e '.status == 200 and .longest_gap < 3' "$BATS_TEST_TMPDIR/stream"
+	wait "$slow"
+	jq -e '.path == "/slow" and .body.size == 8' "$BATS_TEST_TMPDIR/slow"
+	wait_for 30 relieved
+	touch "$BATS_TEST_TMPDIR/stop"
+	everybody_answered
+	wait "$sequence"
+	[ "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/answers" | sort -u)" = 200 ] || { sort "$BATS_TEST_TMPDIR/answers"; return 1; }
+	[ "$(container_started one agent)" = "$agent" ]
+}
+
+@test "with nothing under way, egress is replaced without a wait" {
+	local agent egress visitors stream begun took
+	begin_traffic
+	enough
+	wait "$visitors"
+	wait "$stream" || true
+	other_image
+	wait_for 30 relieved
+	took=$(($(moment container.rename) - $(moment container.stop)))
+	printf '# %d s from the stop to the end of the relief\n' "$took" >&3
+	[ "$took" -le 5 ]
+	[ "$(container_started one agent)" = "$agent" ]
+}
+
+@test "a route that goes in the same edit goes at once, with what uses it" {
+	local agent egress visitors stream begun
+	begin_traffic
+	with_routes 'del(.spec.egress.routes[0])' | put one.yaml
+	other_image
+	wait_for 30 relieved
+	run stopping
+	[ "$status" -ne 0 ]
+	has_logged 'its policy is not the wanted one: what is in flight through it ends'
+	wait "$stream" || true # it would never have ended by itself
+	enough
+	wait "$visitors"
+	[ "$(container_started one agent)" = "$agent" ]
+}
+
+@test "killed while the old one finishes, or when it has: the next start takes the relief over" {
+	local agent egress visitors stream begun next state
+	for state in true false; do
+		begin_traffic
+		other_image
+		wait_for 30 stopping
+		controller_stop KILL
+		next=$(docker inspect --format '{{.Id}}' "$(container one egress.next)")
+		wait_for 30 old_runs "$state"
+		other_image
+		wait_for 30 relieved
+		[ "$(container_id one egress)" = "$next" ]
+		[ "$(container_started one agent)" = "$agent" ]
+		enough
+		wait "$visitors" "$stream" || true
+		installations_end
+		rm -rf -- "$(inst_dir)"
+		inst_make
+	done
+}
+old_runs() { [ "$(docker inspect --format '{{.State.Running}}' "$egress")" = "$1" ]; }

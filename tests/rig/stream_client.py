@@ -8,6 +8,8 @@ usage: python3 - events HOST COUNT GAP       when each server-sent event arrived
        python3 - crowd HOST COUNT            COUNT requests at once: how many got their own answer, what the others got
        python3 - sequence HOST COUNT         COUNT requests on one connection, the same, and how long each took
        python3 - visits HOST COUNT           the same, each on a connection of its own
+       python3 - visitors HOST COUNT ENOUGH  COUNT at once, each with one request after the other on connections of their
+                                             own, until the file ENOUGH is there: the same, and the longest in seconds
 
 Prints one JSON object.
 """
@@ -135,6 +137,26 @@ def visits(host, count):
         return connections[0]
 
     return one_by_one(count, fresh, "/visits/")
+
+
+def visitors(host, count, enough):
+    outcomes, longest = collections.Counter(), [0.0]
+
+    def one(number):
+        visit = 0
+        while not os.path.exists(enough):
+            connection, start = connect(host), time.monotonic()
+            outcomes[ask(connection, f"/visitor/{number}/{visit}")] += 1
+            connection.close()
+            longest[0] = max(longest[0], time.monotonic() - start)
+            visit += 1
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(int(count))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"outcomes": outcomes, "longest": round(longest[0], 3)}
 
 
 if __name__ == "__main__":

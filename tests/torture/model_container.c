@@ -288,8 +288,9 @@ static void container_inspect(struct call *c, const struct model_container *k)
     AUTO_FREE char *finished = k->finished_ns
                                    ? xasprintf("%s.%09" PRIu64 "Z", at, k->finished_ns % MODEL_S)
                                    : xstrdup("0001-01-01T00:00:00Z");
-    json_t *v = XNN(json_pack("{s:{s:s}, s:o, s:{s:s?}}", "State", "FinishedAt", finished,
-                              "HostConfig", host_json(k), "Config", "User", k->user));
+    json_t *v =
+        XNN(json_pack("{s:{s:s}, s:o, s:{s:s?, s:O}}", "State", "FinishedAt", finished,
+                      "HostConfig", host_json(k), "Config", "User", k->user, "Labels", k->labels));
     AUTO_FREE char *text = XNN(json_dumps(v, JSON_COMPACT));
     json_decref(v);
     model_answer_set(c->a, 200, "%s", text);

@@ -343,6 +343,50 @@ static void test_scan_of_this_run(void **state)
     }
 }
 
+/* What is wanted now says nothing of how a container of another generation was asked for. */
+static void test_judged_by_its_own(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *labels;
+        bool judged;
+    } rows[] = {
+        {"{\"" LABEL_SPEC_HASH "\":\"v1:another\"}", false},
+        {"{}", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        step(&r, (struct step_init){
+                     .kind = STEP_CTR_INSPECT, .role = ROLE_EGRESS, .object = "e", .id = "c"});
+        begin(&r);
+        next(&r);
+        AUTO_FREE char *body =
+            xasprintf("{\"State\":{\"FinishedAt\":\"0001-01-01T00:00:00Z\"},"
+                      "\"HostConfig\":{\"Privileged\":true},\"Config\":{\"Labels\":%s}}",
+                      rows[i].labels);
+        feed(&r, 200, body);
+        assert_null(exec_error(r.exec));
+        assert_int_equal(memory_seal(&r.memory, "c") != NULL, rows[i].judged);
+        tear_down(&r);
+    }
+}
+
+/* A stop is answered when the container has ended, or was killed: that is waited for. */
+static void test_stop_takes_its_time(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    step(&r,
+         (struct step_init){.kind = STEP_CTR_STOP, .role = ROLE_EGRESS, .object = "e", .id = "c"});
+    begin(&r);
+    next(&r);
+    assert_string_equal(r.q.path, "/containers/c/stop?t=10");
+    assert_int_equal(r.q.timeout_ms, 40000);
+    tear_down(&r);
+}
+
 /* Only a guard that has ended well closes the host; of another one the container stays, for its
  * log. */
 static void test_guard(void **state)
@@ -523,6 +567,8 @@ int main(void)
         cmocka_unit_test(test_foreign_volume),
         cmocka_unit_test(test_own_clocks),
         cmocka_unit_test(test_scan_of_this_run),
+        cmocka_unit_test(test_judged_by_its_own),
+        cmocka_unit_test(test_stop_takes_its_time),
         cmocka_unit_test(test_policy_is_unknown_once_asked),
         cmocka_unit_test(test_guard),
         cmocka_unit_test(test_verify),

@@ -16,7 +16,8 @@ import shims
 from jsonlog import emit
 
 TICK = 0.05  # seconds between two looks
-HANDSHAKE = 0.005  # seconds until connections that were being made are made
+STAY = 2.0  # seconds that it goes on taking connections, see Drain
+HANDSHAKE = 0.02  # seconds until connections that were being made are made
 SILENCE = 1.0  # seconds that a new client has to say what it wants
 EXIT_BROKEN = 70
 # States of /proc/net/tcp.
@@ -30,7 +31,11 @@ NO_SYN = struct.pack("HBBI" * 5, 0x30, 0, 0, 13, 0x54, 0, 0, 0x12, 0x15, 0, 1, 0
 
 
 class Drain:
-    """What the clients of `egress` have under way is finished; then `leave(code)` ends the process."""
+    """What the clients of `egress` have under way is finished; then `leave(code)` ends the process.
+
+    At first new connections are still taken: a client that has tried the relief just before that listened comes here next, and
+    curl is up to a second on the way between two addresses of a name.
+    """
 
     def __init__(self, egress, leave):
         self.begun = False
@@ -54,8 +59,9 @@ class Drain:
 
     async def _finish(self):
         """Returns when everybody has everything."""
-        await self._close()
         emit("draining", in_flight=self._egress.activity.in_flight())
+        await asyncio.sleep(STAY)
+        await self._close()
         now = asyncio.get_running_loop().time
         patience, idle = now() + SILENCE, []
         while True:

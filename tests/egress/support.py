@@ -401,6 +401,11 @@ class Proxy:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split(kind + ":")[1].split()[0])
 
+    def listens(self):
+        """Whether anybody could connect."""
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        return any(line[1] == f"0100007F:{self.port:04X}" and line[3] == "0A" for line in lines)
+
     def files(self):
         """How many files the process has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -138,6 +138,7 @@ struct controller {
     sd_event_source *resync; /* everything, every RESYNC */
     sd_event_source *retry;  /* of the connection */
     sd_event_source *echo;   /* looks after events */
+    unsigned guard_echoes;   /* of them, after what may have opened a bottle, see events.c */
     sd_event_source *suspension_end;
     int64_t suspension_armed_s; /* when that is; 0: never */
 

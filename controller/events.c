@@ -64,6 +64,10 @@ int events_echo(sd_event_source *s, uint64_t usec, void *ctx)
     unsigned left = 0;
     (void)s;
     (void)usec;
+    if (c->guard_echoes) { /* also while what may be open is worked on, which looks at nothing */
+        left = --c->guard_echoes;
+        observe(c);
+    }
     for (size_t i = 0; i < c->workers_len; i++) {
         struct worker *w = c->workers[i];
         if (!w->echoes)
@@ -201,8 +205,11 @@ static void on_event(struct controller *c, const struct engine_event *e)
      * there no longer. */
     bool may_open = is(e, "connect") || (!w && is(e, "start"));
     bool may_close = !w && is(e, "die") && any_open(c);
-    if (may_open || may_close)
+    if (may_open || may_close) {
         observe(c);
+        c->guard_echoes = ECHOES;
+        arm_echo(c, ECHO_AFTER_US[0]);
+    }
     if (!w)
         return;
     /* Agents are exec'd into all day. */

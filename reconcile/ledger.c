@@ -42,11 +42,8 @@ void ledger_done(struct ledger *l)
 static char *cut(const char *text)
 {
     size_t n = text ? strnlen(text, LEDGER_TEXT_MAX + 1) : 0;
-    if (n > LEDGER_TEXT_MAX) {
-        n = LEDGER_TEXT_MAX;
-        while (n && ((unsigned char)text[n] & 0xc0) == 0x80)
-            n--;
-    }
+    if (n > LEDGER_TEXT_MAX)
+        n = str_char_start(text, LEDGER_TEXT_MAX);
     return text ? xmemdup0(text, n) : NULL;
 }
 

@@ -2,12 +2,14 @@
 #include "spec/change_text.h"
 
 #include "spec/base/xalloc.h"
+#include "spec/manifest.h"
 #include "spec/parse.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { WHOLE_MAX = 64 * 1024, LINE_MAX_BYTES = 60, NAMED = 3 };
+/* A value is at most a manifest, and a byte of it four of a list's or map's text. */
+enum { WHOLE_MAX = 4 * MANIFEST_MAX_BYTES, LINE_MAX_BYTES = 60, NAMED = 3 };
 
 static char *normal_of(const struct field *f, const struct yaml_node *n)
 {
@@ -45,9 +47,7 @@ char *field_normal(const struct field *f, const struct yaml_node *n, const char 
 /* Control characters and what follows `max` bytes don't get on a line; no character is halved. */
 static void add_line(struct str *out, const char *text, size_t n, size_t max)
 {
-    size_t cut = n > max ? max : n;
-    while (cut && cut < n && ((unsigned char)text[cut] & 0xc0) == 0x80)
-        cut--;
+    size_t cut = n > max ? str_char_start(text, max) : n;
     for (size_t i = 0; i < cut; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c < ' ' || c == 0x7f)
@@ -75,9 +75,7 @@ static void two_lines(struct str *a, struct str *b, char **ret_a, char **ret_b)
     size_t same = 0;
     while (same < a->len && same < b->len && a->p[same] == b->p[same])
         same++;
-    size_t from = same > CHANGE_TEXT_MAX - BEFORE ? same - BEFORE : 0;
-    while (from && ((unsigned char)a->p[from] & 0xc0) == 0x80)
-        from--;
+    size_t from = same > CHANGE_TEXT_MAX - BEFORE ? str_char_start(a->p, same - BEFORE) : 0;
     struct str *const sides[] = {a, b};
     char **const ret[] = {ret_a, ret_b};
     for (size_t i = 0; i < 2; i++) {
@@ -246,7 +244,7 @@ static void content_pair(const char *a, const char *b, struct str *old, struct s
     /* A long line: not from its start. */
     enum { BEFORE = 20 };
     if (at - from > LINE_MAX_BYTES - BEFORE)
-        from = at - BEFORE;
+        from = str_char_start(a, at - BEFORE);
     add_content(old, a, a + from, line);
     add_content(new, b, b + from, line);
 }

@@ -154,8 +154,6 @@ char *diag_quote(const char *text)
     size_t n = strlen(text);
     if (n <= QUOTE_MAX)
         return xasprintf("'%s'", text);
-    size_t cut = QUOTE_MAX - 3;
-    while (cut && ((unsigned char)text[cut] & 0xC0) == 0x80)
-        cut--;
+    size_t cut = str_char_start(text, QUOTE_MAX - 3);
     return xasprintf("'%.*s...'", (int)cut, text);
 }

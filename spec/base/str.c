@@ -117,6 +117,13 @@ bool sv_has_nul(struct sv a)
     return a.n && memchr(a.p, '\0', a.n) != NULL;
 }
 
+size_t str_char_start(const char *text, size_t at)
+{
+    while (at && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
 void str_list_add_take(struct str_list *l, char *s_take)
 {
     l->items = xreallocarray(l->items, l->len + 1, sizeof(*l->items));

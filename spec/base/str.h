@@ -48,6 +48,9 @@ struct sv sv_of(const char *s);
 bool sv_eq(struct sv a, const char *b);
 bool sv_has_nul(struct sv a);
 
+/* The first byte of the UTF-8 character that `at` lies in, so that a cut there halves none. */
+size_t str_char_start(const char *text, size_t at);
+
 /* The list of strings used all over the manifest. Zeroed = empty. Owns its items. */
 struct str_list {
     char **items;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/support.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -505,6 +506,40 @@ static void long_values_are_cut_where_they_differ(void **state)
     str_done(&many);
 }
 
+static char *around(const char *before, const struct str *filler, int which, const char *after)
+{
+    return xasprintf("%s%s<%d>%s%s", before, filler->p, which, filler->p, after);
+}
+
+static void assert_told(const char *before, const struct str *filler, const char *after)
+{
+    AUTO_FREE char *a = around(before, filler, 0, after);
+    AUTO_FREE char *b = around(before, filler, 1, after);
+    AUTO_FREE char *text = agent_told(a, b);
+    json_t *utf8 = json_string(text); /* NULL where a character is halved */
+    assert_non_null(utf8);
+    json_decref(utf8);
+    assert_non_null(strstr(text, "<0>"));
+    assert_non_null(strstr(text, "<1>"));
+}
+
+/* What is told is told as JSON too, wherever it was cut. */
+static void no_character_is_halved(void **state)
+{
+    (void)state;
+    static const int lengths[] = {30, 300, 30000};
+    for (size_t i = 0; i < 3 * sizeof(lengths) / sizeof(*lengths); i++) {
+        struct str filler;
+        str_init(&filler, 128 * 1024);
+        str_add(&filler, &"xx"[i % 3]);
+        for (int k = 0; k < lengths[i / 3]; k++)
+            str_add(&filler, "€");
+        assert_told("\"env\": {\"A\": \"", &filler, "\"}");
+        assert_told("\"files\": [{\"path\": \"/a\", \"content\": \"", &filler, "\"}]");
+        str_done(&filler);
+    }
+}
+
 static void what_cannot_be_read_is_the_worst(void **state)
 {
     (void)state;
@@ -530,6 +565,7 @@ int main(void)
         cmocka_unit_test(edits_are_told),
         cmocka_unit_test(edits_of_the_agent_are_told),
         cmocka_unit_test(long_values_are_cut_where_they_differ),
+        cmocka_unit_test(no_character_is_halved),
         cmocka_unit_test(what_cannot_be_read_is_the_worst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,15 +177,26 @@ json_t *ledger_json(const struct ledger *l)
 
 char *ledger_format(const struct ledger *l)
 {
+    char *lines[LEDGER_MAX];
+    size_t first = l->len;
+    size_t bytes = 0;
     struct str out;
-    str_init(&out, LEDGER_BYTES_MAX);
-    for (size_t i = 0; i < l->len; i++) {
-        json_t *o = entry_json(&l->items[i]);
-        AUTO_FREE char *line = XNN(json_dumps(o, JSON_COMPACT));
+    while (first) {
+        json_t *o = entry_json(&l->items[first - 1]);
+        char *line = XNN(json_dumps(o, JSON_COMPACT));
         json_decref(o);
-        str_addf(&out, "%s\n", line);
+        bytes += strlen(line) + 1;
+        lines[--first] = line;
+        if (bytes > LEDGER_BYTES_MAX)
+            break;
     }
-    return XNN(str_take(&out)); /* the bounds above keep it far below its own */
+    str_init(&out, LEDGER_BYTES_MAX);
+    for (size_t i = first; i < l->len; i++) {
+        if (bytes <= LEDGER_BYTES_MAX || i > first)
+            str_addf(&out, "%s\n", lines[i]);
+        free(lines[i]);
+    }
+    return XNN(str_take(&out));
 }
 
 static bool parse_time(const json_t *o, const char *key, int64_t *ret)

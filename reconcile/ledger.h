@@ -69,7 +69,8 @@ const struct ledger_entry *ledger_find(const struct ledger *l, int64_t generatio
 /* [{"generation", "revision", "file", "acceptedAt", "changes": [{"field", "change"}], "outcome",
  * "endedAt", "message"}], oldest first. */
 json_t *ledger_json(const struct ledger *l);
-/* The same objects, one a line; the caller frees. */
+/* The same objects, one a line, but for the oldest ones where all would be over LEDGER_BYTES_MAX;
+ * the caller frees. */
 char *ledger_format(const struct ledger *l);
 /* Reads lines; *l is overwritten. Lines that are none are left out; the answer is the number of the
  * first of them, from 1, or 0. */

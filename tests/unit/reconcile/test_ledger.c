@@ -103,6 +103,28 @@ static void test_bounds(void **state)
     ledger_done(&l);
 }
 
+/* The largest entries of all, as JSON: the oldest go, what is kept can be read again. */
+static void test_largest(void **state)
+{
+    (void)state;
+    struct ledger l = {0}, back = {0};
+    AUTO_FREE char *quotes = xcalloc(LEDGER_TEXT_MAX + 1, 1);
+    memset(quotes, '"', LEDGER_TEXT_MAX);
+    for (int g = 1; g <= LEDGER_MAX; g++) {
+        accept(&l, g, 1795000000 + g);
+        for (int i = 0; i < LEDGER_CHANGES_MAX; i++)
+            ledger_add_change(&l, quotes, quotes);
+    }
+    AUTO_FREE char *text = ledger_format(&l);
+    assert_true(strlen(text) <= LEDGER_BYTES_MAX);
+    assert_int_equal(ledger_parse(sv_of(text), &back), 0);
+    assert_true(back.len > LEDGER_MAX / 2);
+    assert_int_equal(back.items[back.len - 1].generation, LEDGER_MAX);
+    assert_int_equal(back.items[0].generation, LEDGER_MAX + 1 - (int64_t)back.len);
+    ledger_done(&back);
+    ledger_done(&l);
+}
+
 static void test_lines(void **state)
 {
     (void)state;
@@ -174,8 +196,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_life), cmocka_unit_test(test_superseded_and_reverted),
-        cmocka_unit_test(test_bounds), cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_bounds), cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_lines),  cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static char *shown(const json_t *v)
         return xstrdup("missing");
     char *text = XNN(json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS));
     if (strlen(text) > SHOWN_MAX)
-        memcpy(text + SHOWN_MAX - 3, "...", 4);
+        memcpy(text + str_char_start(text, SHOWN_MAX - 3), "...", 4);
     return text;
 }
 

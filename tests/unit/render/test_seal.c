@@ -222,6 +222,17 @@ static void mounts_are_compared_one_by_one(void **state)
     s = judge(&w, ROLE_AGENT, w.agent);
     assert_int_equal(s.state, SEAL_BROKEN);
     seal_done(&s);
+    /* What is told of it goes into JSON, wherever a long one is cut. */
+    for (size_t i = 0; i < 3; i++) {
+        AUTO_FREE char *source = xasprintf(
+            "/srv/%s%s", &"xx"[i], "€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€");
+        json_object_set_new(json_array_get(mounts, 0), "Source", json_string(source));
+        s = judge(&w, ROLE_AGENT, w.agent);
+        json_t *utf8 = json_string(s.why);
+        assert_non_null(utf8);
+        json_decref(utf8);
+        seal_done(&s);
+    }
     json_array_clear(mounts);
     s = judge(&w, ROLE_AGENT, w.agent);
     assert_int_equal(s.state, SEAL_BROKEN);

@@ -17,18 +17,26 @@ static struct sv trim(struct sv s)
     return s;
 }
 
+/* What isn't UTF-8 stands in no JSON. */
+static void make_utf8(char *line)
+{
+    json_t *utf8 = json_string(line);
+    for (char *p = line; !utf8 && *p; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    json_decref(utf8);
+}
+
 /* One line, bounded, nothing that a terminal would obey. */
 static char *clean(struct sv text)
 {
     text = trim(text);
-    size_t n = text.n < MESSAGE_MAX ? text.n : MESSAGE_MAX;
-    /* Not in the middle of a character. */
-    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xC0U) == 0x80U)
-        n--;
+    size_t n = text.n > MESSAGE_MAX ? str_char_start(text.p, MESSAGE_MAX) : text.n;
     char *line = xmemdup0(text.p, n);
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7F)
             line[i] = ' ';
+    make_utf8(line);
     return line;
 }
 

@@ -71,6 +71,16 @@ static void test_messages(void **state)
     struct response nul = {.status = 500, .body = {"a\0b", 3}};
     AUTO_FREE char *cut = response_message(&nul);
     assert_string_equal(cut, "a b");
+    /* A gateway's own page, in whatever encoding. */
+    struct response latin = answer(502, "Passerelle d\xe9"
+                                        "fectueuse\n");
+    AUTO_FREE char *words = response_message(&latin);
+    assert_string_equal(words, "Passerelle d?fectueuse");
+    struct response good = answer(500, "d\xc3\xa9"
+                                       "fectueuse");
+    AUTO_FREE char *kept = response_message(&good);
+    assert_string_equal(kept, "d\xc3\xa9"
+                              "fectueuse");
 }
 
 static void test_long_message(void **state)

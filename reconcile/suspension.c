@@ -3,10 +3,12 @@
 
 #include "reconcile/clock.h"
 #include "spec/base/xalloc.h"
+#include "spec/check.h"
 
 #include <string.h>
 
-enum { TEXT_MAX = 2 * SUSPENSION_REASON_MAX };
+/* Both reasons, and what is said around them. */
+enum { TEXT_MAX = 2 * SUSPENSION_REASON_MAX + CHECK_TEXT_MAX };
 
 void suspension_done(struct suspension *s)
 {

@@ -41,6 +41,22 @@ static void test_who_and_until_when(void **state)
     assert_string_equal(reason, "untouched");
 }
 
+/* However long the reasons are, who and until when are told. */
+static void test_long_reasons(void **state)
+{
+    (void)state;
+    AUTO_FREE char *long_reason = xcalloc(SUSPENSION_REASON_MAX + 1, 1);
+    memset(long_reason, 'x', SUSPENSION_REASON_MAX);
+    struct suspension s = {
+        .who = (char[]){"ada"}, .reason = long_reason, .since_s = 10, .until_s = 50};
+    struct bottle b = {.suspended = true, .suspend_until = 40, .suspend_reason = long_reason};
+    const char *reason = NULL;
+    AUTO_FREE char *text = suspension_text(&b, &s, NULL, 20, &reason);
+    assert_non_null(strstr(text, "spec.suspend of its manifest until 1970-01-01T00:00:40Z"));
+    assert_non_null(
+        strstr(text, "by hand of ada since 1970-01-01T00:00:10Z until 1970-01-01T00:00:50Z"));
+}
+
 static void test_record(void **state)
 {
     (void)state;
@@ -107,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_and_until_when),
+        cmocka_unit_test(test_long_reasons),
         cmocka_unit_test(test_record),
         cmocka_unit_test(test_drift),
     };

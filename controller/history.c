@@ -126,7 +126,7 @@ void history_accepted(struct worker *w, const struct catalog_entry *e)
                                 .revision = e->revision,
                                 .file = e->file,
                                 .accepted_s = (int64_t)time(NULL)};
-    if (!w->history.loaded || !ledger_accept(&w->history.ledger, &init))
+    if (e->state == ENTRY_GONE || !w->history.loaded || !ledger_accept(&w->history.ledger, &init))
         return;
     AUTO_FREE char *before = manifests_kept(w->c, w->name);
     if (before)

@@ -50,8 +50,8 @@ void history_done(struct history *h);
 
 /* Reads both once; before that, w->applied.text is NULL. */
 void history_load(struct worker *w);
-/* A pass begins with this generation of the manifest; before manifests_keep(), which forgets what
- * the one before it said. */
+/* A pass begins with this generation of the manifest, which isn't news when that is gone; before
+ * manifests_keep(), which forgets what the one before it said. */
 void history_accepted(struct worker *w, const struct catalog_entry *e);
 /* After w->conditions were judged: notes what has converged, failed, or gone. Writes only what
  * differs. */

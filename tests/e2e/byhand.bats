@@ -142,6 +142,21 @@ daemon() { engine_exec "$E2E_ENGINE" sh -c "kill -$1 \"\$(cat /run/docker.pid)\"
 	bottle_is one ".status.lastHandledReconcile > $asked"
 }
 
+@test "history tells once that a manifest went, however long its bottle stays" {
+	local at
+	controller_start --delete-grace 24h
+	bottle one '.spec.agent.image = "registry.example.com/absent:1"' | put one.yaml
+	wait_for 20 condition_says one Stalled True Held
+	rm -- "$(manifests)/one.yaml"
+	wait_for 20 condition_says one Ready False Removed
+	at=$(mark)
+	for _ in 1 2 3; do
+		"$BOTTLER" reconcile one --timeout 10s --socket "$(inst_dir)/socket" || true
+	done
+	wait_for 20 passed "$at" 3
+	[ "$(bottler history one -o json | jq -c '[.items[] | [.generation, .outcome]]')" = '[[1,"Removed"]]' ]
+}
+
 @test "history of generations that never came to be" {
 	controller_start
 	held one

@@ -85,11 +85,12 @@ static json_t *bottle_json(const struct worker *w)
     const struct bottle *b = wanted_bottle(w);
     json_t *o = plan_json(w->plan);
     AUTO_FREE char *summary = b ? summary_hosts(b) : NULL;
-    json_t *more = XNN(json_pack(
-        "{s:s?, s:s?, s:o, s:o, s:s?, s:b, s:o, s:o}", "summary", summary, "problem", problem_of(w),
-        "changes", changes_json(&w->rollout.changes), "effects", fates_json(w->plan), "manifest",
-        b ? b->text : NULL, "suspended", (int)worker_is_suspended(w), "secrets",
-        hashes_json(&w->secret_hashes), "world", world_json(w)));
+    json_t *more = XNN(
+        json_pack("{s:s?, s:s?, s:o, s:o, s:s?, s:b, s:b, s:o, s:o}", "summary", summary, "problem",
+                  problem_of(w), "changes", changes_json(&w->rollout.changes), "effects",
+                  fates_json(w->plan), "manifest", b ? b->text : NULL, "suspended",
+                  (int)worker_is_suspended(w), "leftAlone", (int)worker_leaves_alone(w, w->plan),
+                  "secrets", hashes_json(&w->secret_hashes), "world", world_json(w)));
     if (json_object_update(o, more) != 0)
         xoom();
     json_decref(more);

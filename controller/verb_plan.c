@@ -20,7 +20,7 @@ static bool any_change(const json_t *document)
     json_t *p = NULL;
     json_array_foreach(json_object_get(document, "bottles"), i, p)
     {
-        bool stays = json_is_true(json_object_get(p, "suspended"));
+        bool stays = json_is_true(json_object_get(p, "leftAlone"));
         if ((json_is_true(json_object_get(p, "mutates")) && !stays) ||
             json_is_string(json_object_get(p, "held")) ||
             json_is_string(json_object_get(p, "waits")))

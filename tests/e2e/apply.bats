@@ -100,6 +100,12 @@ exited() { [ "$(docker inspect --format '{{.State.Status}}' "$1")" = exited ]; }
 	printf '%s\n' "$output"
 	[ "$status" -eq 0 ]
 	[ "$(docker inspect --format '{{.HostConfig.PidsLimit}}' "$(container one agent)")" = 512 ]
+	# Left alone isn't left open.
+	docker network create stranger >/dev/null
+	docker network connect stranger "$(container one agent)"
+	keep_plan
+	[ "$status" -eq 1 ]
+	[[ $output == *"container.pause"*"the bottle is open"* && $output != *"once it is resumed"* ]]
 }
 
 @test "a removal is applied as planned" {

@@ -2,6 +2,7 @@
 #include "controller/rollout.h"
 
 #include "controller/controller.h"
+#include "reconcile/clock.h"
 #include "reconcile/update_gate.h"
 #include "spec/base/xalloc.h"
 
@@ -11,6 +12,8 @@
 /* An agent that has run for so long is taken to run; one that has ended so often not to. */
 #define PROVEN_NS (10 * NS_PER_S)
 enum { STARTS_MAX = 3, STREAK_MAX = 1 };
+
+#define NOTE_PENDING "pending"
 
 void rollout_done(struct rollout *r)
 {
@@ -130,10 +133,41 @@ static void look_for_activity(struct worker *w, const struct bottle_view *v)
     r->look = idle_look(w->c->engine, v->roles[ROLE_AGENT].container->id, egress->id, on_looked, w);
 }
 
-static int64_t pending_since(const struct worker *w, int64_t now_s)
+/* From what moment on the agent waits to be replaced, which begins the deadline: an edit,
+ * another value of a secret. Further edits don't begin it anew. On disk, so that a restart doesn't
+ * either. */
+static void set_pending(struct worker *w, int64_t since_s)
 {
-    const struct ledger_entry *l = ledger_find(&w->history.ledger, w->generation);
-    return l ? l->accepted_s : now_s;
+    char text[CLOCK_TEXT] = "";
+    w->rollout.pending_s = since_s;
+    if (w->c->opt.mode == MODE_PLAN)
+        return;
+    if (since_s)
+        clock_format(since_s, text);
+    err_ignore(state_store_note(w->c->state, w->name, NOTE_PENDING, text),
+               "it only counts after a restart");
+}
+
+static int64_t load_pending(const struct worker *w)
+{
+    int64_t s = 0;
+    uint32_t ns = 0;
+    AUTO_FREE char *text = NULL;
+    AUTO_ERR e = state_load_note(w->c->state, w->name, NOTE_PENDING, CLOCK_TEXT, &text);
+    return !e && text && clock_parse(text, &s, &ns) ? s : 0;
+}
+
+static void note_pending(struct worker *w, bool pending, int64_t now_s)
+{
+    struct rollout *r = &w->rollout;
+    if (!r->pending_loaded)
+        r->pending_s = load_pending(w);
+    r->pending_loaded = true;
+    bool since_ever = r->pending_s && r->pending_s <= now_s; /* the clock may have been ahead */
+    if (pending && !since_ever)
+        set_pending(w, now_s);
+    else if (!pending && r->pending_s)
+        set_pending(w, 0);
 }
 
 char *rollout_wait(struct worker *w, const struct desired *d)
@@ -144,18 +178,22 @@ char *rollout_wait(struct worker *w, const struct desired *d)
     struct bottle_view v;
     bottle_view(w->c->observed, &w->c->memory, w->name, &v);
     const struct observed_container *c = v.roles[ROLE_AGENT].container;
-    if (!want || how->when == UPDATE_NOW || !c || !container_is_up(c) ||
-        desired_is_spec(want, c->owner.spec_hash))
+    int64_t now_s = (int64_t)time(NULL);
+    if (!want)
+        return NULL;
+    bool pending = c && container_is_up(c) && !desired_is_spec(want, c->owner.spec_hash);
+    bool gated = pending && how->when != UPDATE_NOW;
+    note_pending(w, gated, now_s);
+    if (!gated)
         return NULL;
     if (how->when == UPDATE_IDLE)
         look_for_activity(w, &v);
-    int64_t now_s = (int64_t)time(NULL);
     /* What was busy a while ago is told as that; what was idle counts only when just looked at. */
     static const struct activity unknown = {0};
     bool stale = activity_idle(&r->activity) && !is_fresh(w);
     const struct update_gate_in in = {.spec = how,
                                       .activity = stale ? &unknown : &r->activity,
-                                      .pending_since_s = pending_since(w, now_s),
+                                      .pending_since_s = r->pending_s,
                                       .now_s = now_s};
     struct update_gate gate;
     update_gate(&in, &gate);

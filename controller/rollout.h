@@ -26,6 +26,8 @@ struct rollout {
     uint64_t agent_since_ns;
     unsigned failed_starts; /* of the agent of this generation, in a row */
     uint64_t recheck_ns;    /* a look is due then though nothing happened; 0: none is */
+    int64_t pending_s;      /* since when the agent waits to be replaced; 0: it doesn't */
+    bool pending_loaded;
 };
 void rollout_done(struct rollout *r);
 

@@ -114,6 +114,58 @@ busy() {
 	wait_ready one
 }
 
+# forced_at NAME: when the deadline of the agent that waits is over.
+forced_at() { bottler_get | jq -er --arg name "$1" '.items[] | select(.metadata.name == $name) | .status.conditions[]
+	| select(.type == "UpdatePending") | .message | capture("forced at (?<at>[^ ]+)$").at'; }
+says_forced_at() { [ "$(forced_at "$1")" = "$2" ]; }
+
+@test "a deadline counts from what the agent waits for, whatever is edited meanwhile, over a restart" {
+	local agent at history
+	# shellcheck disable=SC2016 # ${KEY} is the manifest's
+	local waiting='.spec.agent.env = {K: "${KEY}"} | .spec.agent.update = {when: "idle", deadline: "1h"}'
+	secret KEY first-value
+	controller_start
+	bottle one "$waiting" | put one.yaml
+	wait_ready one
+	wait_for 30 outcome_is one 1 Converged
+	agent=$(container_started one agent)
+	busy
+	# The generation is old; the secret's value is not.
+	controller_stop
+	history=$(inst_dir)/state/bottles/one/history
+	jq -c '.acceptedAt = "2020-01-01T00:00:00Z"' "$history" >"$BATS_TEST_TMPDIR/history"
+	cat -- "$BATS_TEST_TMPDIR/history" >"$history"
+	controller_start
+	wait_ready one
+	secret KEY second-value
+	wait_for 30 condition_says one UpdatePending True "1 exec session"
+	at=$(forced_at one)
+	[ "$(container_started one agent)" = "$agent" ]
+
+	sleep_until_after "$at" -3598
+	bottle one "$waiting | .metadata.labels = {note: \"later\"}" | put one.yaml
+	wait_for 20 bottle_is one '.status.observedGeneration == 2'
+	wait_for 20 says_forced_at one "$at"
+	controller_stop KILL
+	controller_start
+	wait_for 20 says_forced_at one "$at"
+	[ "$(container_started one agent)" = "$agent" ]
+
+	# The old value again: nothing waits, and what comes next waits anew.
+	secret KEY first-value
+	wait_ready one
+	[ "$(container_started one agent)" = "$agent" ]
+	secret KEY third-value
+	wait_for 30 condition_says one UpdatePending True "1 exec session"
+	[[ $(forced_at one) > $at ]]
+	in_agent one rm /tmp/busy
+	wait_ready one
+	[ "$(container_started one agent)" != "$agent" ]
+}
+# The clock says another second than SECONDS before or after that time.
+sleep_until_after() { wait_for 10 is_after "$(($(date -d "$1" +%s) + $2))"; }
+is_after() { [ "$(date +%s)" -gt "$1" ]; }
+
 @test "an agent waits for its window" {
 	local agent from to
 	from=$(date -u -d '+2 hours' +%H:%M)

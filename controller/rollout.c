@@ -255,8 +255,11 @@ bool rollout_judge(struct worker *w, const struct plan *p)
     note_agent(w, v.roles[ROLE_AGENT].container);
     AUTO_FREE char *why =
         w->c->opt.mode == MODE_PLAN ? NULL : failure(w, p, v.roles[ROLE_AGENT].container);
-    if (!why)
+    /* One that can't be read can't be put back: the new one is tried on. */
+    struct bottle *before = why ? parse_applied(w) : NULL;
+    if (!before)
         return false;
+    bottle_free(before);
     journal_add(w->c->journal, w->name, JOURNAL_WARNING, "Reverted",
                 xasprintf("generation %lld: %s; generation %lld is put back",
                           (long long)w->generation, why, (long long)w->applied.generation));

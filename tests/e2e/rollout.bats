@@ -49,6 +49,27 @@ env_is() { [ "$(env_of "$1" "$2")" = "$3" ]; }
 }
 bottler_events() { "$BOTTLER" events --socket "$(inst_dir)/socket" "$@"; }
 
+restarted() { bottle_is "$1" ".status.components[] | select(.role == \"agent\") | .restarts >= $2"; }
+
+@test "where nothing can be put back, a new agent that ends is tried on" {
+	local applied
+	controller_start
+	bottle one | put one.yaml
+	wait_ready one
+	wait_for 30 outcome_is one 1 Converged
+	controller_stop
+	applied=$(inst_dir)/state/bottles/one/applied
+	jq -c '.text = "of no version"' "$applied" >"$BATS_TEST_TMPDIR/applied"
+	cat -- "$BATS_TEST_TMPDIR/applied" >"$applied"
+	controller_start
+	bottle one '.spec.agent.command = ["false"]' | put one.yaml
+	wait_for 60 restarted one 3
+	outcome_is one 2 Pending
+	bottle one '.spec.agent.env = {MARK: "better"}' | put one.yaml
+	wait_for 60 env_is one MARK better
+	wait_ready one
+}
+
 @test "a new agent that can't be started is put back too" {
 	controller_start
 	bottle one | put one.yaml

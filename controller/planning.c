@@ -164,10 +164,17 @@ struct err *controller_plan(const struct controller_options *opt, struct str *te
 
 /* ---- a document's options -------------------------------------------------------------------- */
 
+/* No text that isn't UTF-8 stands in a document: `apply` then says that the plan isn't whole. */
+static json_t *text_json(const char *text)
+{
+    json_t *v = text ? json_string(text) : NULL;
+    return v ? v : json_null();
+}
+
 static json_t *absolute(const char *path)
 {
     AUTO_FREE char *real = path ? realpath(path, NULL) : NULL;
-    return path ? XNN(json_string(real ? real : path)) : json_null();
+    return text_json(real ? real : path);
 }
 
 json_t *options_json(const struct controller_options *opt)

@@ -52,6 +52,20 @@ is_whole() {
 	[ "$status" -eq 2 ]
 }
 
+@test "a directory whose name is no UTF-8 is planned from, and its plan can't be applied" {
+	local odd
+	odd=$BATS_TEST_TMPDIR/$(printf 'odd-\xff')
+	mkdir -- "$odd"
+	run --separate-stderr bottler_plan --secrets "$odd" -o json
+	[ "$status" -eq 0 ]
+	jq -e '.options.secrets == null' <<<"$output"
+	run --separate-stderr bottler_plan --state "$odd" --out "$PLAN"
+	[ "$status" -eq 0 ]
+	run --separate-stderr apply
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"its options are not whole"* ]]
+}
+
 @test "what is no plan, of another format, or beside a running controller is refused" {
 	printf '{"kind": "List"}\n' >"$PLAN"
 	run --separate-stderr apply

@@ -161,14 +161,25 @@ static struct err *reload(const struct sdir *d, struct bottle_state *b)
     return NULL;
 }
 
+/* At least half as long as the present one: the next one has to live until that has ended, and must
+ * not be due to give way itself before. */
+static unsigned days_of_next(const struct state *s, const struct ca_life *present)
+{
+    enum { DAY_S = 24 * 60 * 60 };
+    int64_t days = ((present->until - present->from) / 2 + DAY_S - 1) / DAY_S;
+    return days > s->ca_days && days <= STATE_CA_DAYS ? (unsigned)days : s->ca_days;
+}
+
 struct err *state_ca_introduce(struct state *s, const char *name, enum role role,
                                struct bottle_state *b)
 {
     const struct names n = names_of(role);
+    const struct ca_beside *beside = role == ROLE_EGRESS ? &b->egress_beside : &b->pipelock_beside;
+    unsigned days = days_of_next(s, &beside->turn.life);
     AUTO(record_close) struct record r = RECORD_CLOSED;
     TRY(state_open_record(s, name, &r));
     /* The same name as the present one's: the egress proxy knows pipelock's certificates by it. */
-    TRY(mint(&r.dir, role, name, s->ca_days, n.next_cert, n.next_key));
+    TRY(mint(&r.dir, role, name, days, n.next_cert, n.next_key));
     return reload(&r.dir, b);
 }
 

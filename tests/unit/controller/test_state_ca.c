@@ -46,6 +46,29 @@ static void write_file(void *const *state, const char *name, const char *text)
     put(state, path, text);
 }
 
+/* However short --ca-days is by then: the next one still lives when the old one has ended, and
+ * isn't due to give way itself before. */
+static void test_shorter_lives(void **state)
+{
+    struct state *s = open_state(state);
+    struct bottle_state b = {0};
+    state_set_ca_days(s, 365);
+    assert_ok(state_bottle(s, "a", NULL, &b));
+    state_set_ca_days(s, 30);
+    for (int shorter = 0; shorter < 5; shorter++) {
+        const struct ca_life *life = &b.egress_beside.turn.life;
+        int64_t third = (life->until - life->from) / 3;
+        assert_ok(state_ca_introduce(s, "a", ROLE_EGRESS, &b));
+        assert_ok(state_ca_switch(s, "a", ROLE_EGRESS, &b));
+        assert_true((life->until - life->from) * 2 / 3 >= third);
+        assert_ok(state_ca_retire(s, "a", ROLE_EGRESS, &b));
+    }
+    int64_t days = (b.egress_beside.turn.life.until - b.egress_beside.turn.life.from) / DAY_S;
+    assert_int_equal(days, 30);
+    bottle_state_done(&b);
+    state_close(s);
+}
+
 /* Both CAs go the whole way, and each stage outlives a restart. */
 static void test_stages(void **state)
 {
@@ -66,7 +89,7 @@ static void test_stages(void **state)
     AUTO_FREE char *next_key = slurp(state, "egress-ca-next.key");
     struct ca_life life = {0};
     assert_ok(ca_check(sv_of(next_cert), sv_of(next_key), &life));
-    assert_int_equal(life.until - life.from, 2 * DAY_S + 3600);
+    assert_int_equal(life.until - life.from, (STATE_CA_DAYS / 2 + 1) * DAY_S + 3600);
 
     assert_ok(state_ca_switch(s, "a", ROLE_EGRESS, &b));
     assert_int_equal(b.egress_beside.turn.stage, CA_SWITCHED);
@@ -259,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_old_key_is_overwritten, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_crashes, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_shorter_lives, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_half_introduced, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_damage, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_no_space, scratch_setup, scratch_teardown),

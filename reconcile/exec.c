@@ -92,10 +92,11 @@ static bool needless(const struct exec *x, const struct step *s)
 /* From here on it may have happened, whatever is answered. */
 static void note_sent(struct exec *x, const struct step *s, uint64_t now_ns)
 {
+    bool another = s->kind == STEP_CTR_START || s->kind == STEP_CTR_RENAME;
     if (s->kind == STEP_CTR_START && s->again)
         memory_note_restart(x->memory, s->object, now_ns);
-    else if (s->kind == STEP_CTR_START && s->role == ROLE_AGENT)
-        memory_forget_restart(x->memory, s->object); /* another one: it starts with a clean slate */
+    else if (another && s->role == ROLE_AGENT)
+        memory_forget_restart(x->memory, s->object); /* how the one before it ended isn't its */
     if (s->kind == STEP_CTR_START)
         memory_forget_policy(x->memory, exec_container_id(x, s));
     else if (s->kind == STEP_CTR_UPLOAD && s->hot_only)

@@ -75,6 +75,35 @@ static void failed(const struct rig *r, enum err_kind kind, const char *part)
     assert_true(exec_finished(r->exec));
 }
 
+/* How often the old agent has ended is nothing against the new one, even before that has run. */
+static void test_another_agent(void **state)
+{
+    (void)state;
+    static const struct {
+        enum step_kind kind;
+        bool again, known;
+    } rows[] = {
+        {STEP_CTR_STOP, false, true},
+        {STEP_CTR_RENAME, false, false},
+        {STEP_CTR_START, false, false},
+        {STEP_CTR_START, true, true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct rig r;
+        set_up(&r);
+        memory_note_restart(&r.memory, "bottler.demo.agent", NS_PER_MS);
+        step(&r, (struct step_init){.kind = rows[i].kind,
+                                    .role = ROLE_AGENT,
+                                    .again = rows[i].again,
+                                    .object = "bottler.demo.agent",
+                                    .id = "c"});
+        begin(&r);
+        next(&r);
+        assert_int_equal(memory_restart(&r.memory, "bottler.demo.agent") != NULL, rows[i].known);
+        tear_down(&r);
+    }
+}
+
 /* One step, its request, and what comes of the answer. */
 static void test_requests(void **state)
 {
@@ -560,6 +589,7 @@ static void test_other_branches_go_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_another_agent),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_refused_subnet),
         cmocka_unit_test(test_already_so),

@@ -102,7 +102,7 @@ struct worker {
     char *quarantine;        /* why the agent may not run; NULL: it may */
     const char *open_reason; /* what opens the bottle, of the last look; NULL: nothing */
     char *open_text;
-    bool interrupted;       /* what is under way gives way to making the bottle safe */
+    bool interrupted;       /* what is under way gives way to what is more urgent */
     uint64_t ended_ns;      /* when its last requests had ended */
     struct own_deeds deeds; /* whose events are still to come */
     struct attested attested;

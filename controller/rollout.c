@@ -12,6 +12,9 @@
 /* An agent that has run for so long is taken to run; one that has ended so often not to. */
 #define PROVEN_NS (10 * NS_PER_S)
 enum { STARTS_MAX = 3, STREAK_MAX = 1 };
+/* What comes before the old agent's end takes less, unless an image is pulled or a proxy is slow.
+ */
+enum { STOP_FRESH_S = 15 };
 
 #define NOTE_PENDING "pending"
 
@@ -117,10 +120,10 @@ static void on_looked(void *ctx, const struct activity *a)
     controller_dispatch(w->c);
 }
 
-static bool is_fresh(const struct worker *w)
+static bool is_fresh(const struct worker *w, int64_t for_s)
 {
     const struct rollout *r = &w->rollout;
-    return r->looked_ns && now_ns(w->c) < r->looked_ns + UPDATE_GATE_LOOK_S * NS_PER_S;
+    return r->looked_ns && now_ns(w->c) < r->looked_ns + (uint64_t)for_s * NS_PER_S;
 }
 
 /* Asks what goes on, unless it is known or being asked. */
@@ -128,7 +131,7 @@ static void look_for_activity(struct worker *w, const struct bottle_view *v)
 {
     struct rollout *r = &w->rollout;
     const struct observed_container *egress = v->roles[ROLE_EGRESS].container;
-    if (r->look || is_fresh(w) || !egress || w->c->opt.mode == MODE_PLAN)
+    if (r->look || is_fresh(w, UPDATE_GATE_LOOK_S) || !egress || w->c->opt.mode == MODE_PLAN)
         return;
     r->look = idle_look(w->c->engine, v->roles[ROLE_AGENT].container->id, egress->id, on_looked, w);
 }
@@ -170,7 +173,8 @@ static void note_pending(struct worker *w, bool pending, int64_t now_s)
         set_pending(w, 0);
 }
 
-char *rollout_wait(struct worker *w, const struct desired *d)
+/* `fresh_s`: for how long what was idle is taken to be so still. */
+static char *wait_text(struct worker *w, const struct desired *d, int64_t fresh_s)
 {
     struct rollout *r = &w->rollout;
     const struct desired_container *want = d ? desired_find(d, ROLE_AGENT) : NULL;
@@ -190,7 +194,7 @@ char *rollout_wait(struct worker *w, const struct desired *d)
         look_for_activity(w, &v);
     /* What was busy a while ago is told as that; what was idle counts only when just looked at. */
     static const struct activity unknown = {0};
-    bool stale = activity_idle(&r->activity) && !is_fresh(w);
+    bool stale = activity_idle(&r->activity) && !is_fresh(w, fresh_s);
     const struct update_gate_in in = {.spec = how,
                                       .activity = stale ? &unknown : &r->activity,
                                       .pending_since_s = r->pending_s,
@@ -202,6 +206,19 @@ char *rollout_wait(struct worker *w, const struct desired *d)
         recheck_at(r, now_ns(w->c) + (uint64_t)(gate.next_look_s - now_s) * NS_PER_S);
     update_gate_done(&gate);
     return text;
+}
+
+char *rollout_wait(struct worker *w, const struct desired *d)
+{
+    return wait_text(w, d, UPDATE_GATE_LOOK_S);
+}
+
+bool rollout_gives_way(struct worker *w, const struct step *s)
+{
+    if (s->kind != STEP_CTR_STOP || s->role != ROLE_AGENT || s->next || !w->desired)
+        return false;
+    AUTO_FREE char *why = wait_text(w, w->desired, STOP_FRESH_S);
+    return why != NULL;
 }
 
 /* ---- how it ended ---------------------------------------------------------------------------- */

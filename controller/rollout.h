@@ -43,6 +43,9 @@ void rollout_compare(struct worker *w);
 /* Why the agent is not to be replaced yet; NULL: it may be. The caller frees it. May look at what
  * goes on, and pokes the worker when it knows. */
 char *rollout_wait(struct worker *w, const struct desired *d);
+/* Before a step of a plan under way: it is the end of the agent, which may not be any more, since
+ * what came before it took so long. */
+bool rollout_gives_way(struct worker *w, const struct step *s);
 /* After a plan was made: notes the agent that runs. True when the generation has been given up, so
  * that another look is due. */
 bool rollout_judge(struct worker *w, const struct plan *p);

@@ -142,7 +142,9 @@ void worker_pump(struct worker *w)
 {
     struct exec_request q;
     while (!w->c->stopping && !w->interrupted && exec_next(w->exec, now_ns(w->c), &q)) {
-        send_request(w, &q);
+        w->interrupted = rollout_gives_way(w, q.of);
+        if (!w->interrupted)
+            send_request(w, &q);
         exec_request_done(&q);
     }
     struct controller *c = w->c;

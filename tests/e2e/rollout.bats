@@ -187,6 +187,34 @@ says_forced_at() { [ "$(forced_at "$1")" = "$2" ]; }
 sleep_until_after() { wait_for 10 is_after "$(($(date -d "$1" +%s) + $2))"; }
 is_after() { [ "$(date +%s)" -gt "$1" ]; }
 
+egress_signal() { engine_exec "$E2E_ENGINE" kill -s "$1" "$(docker inspect --format '{{.State.Pid}}' "$(container one egress)")"; }
+second_is() { [ "$(date +%-S)" -eq "$1" ]; }
+planned_reload() { grep -q 'step=container.reload object=e2e.one.egress' "$(inst_dir)/log"; }
+
+@test "a window that closes before the old agent has been ended has closed" {
+	local agent window now
+	controller_start
+	bottle one | put one.yaml
+	wait_ready one
+	wait_for 30 outcome_is one 1 Converged
+	agent=$(container_started one agent)
+	wait_for 61 second_is 55
+	now=$(date +%s)
+	window=$(date -u -d "@$((now - 3600))" +%H:%M)-$(date -u -d "@$((now + 5))" +%H:%M)
+	# The proxy is slow to confirm its part of the edit, and the agent's comes after that.
+	egress_signal STOP
+	bottle one ".spec.egress.allowlist = [\"files.example.com\"] | .spec.agent.env = {MARK: \"2\"} | .spec.agent.update = {when: \"window\", window: \"$window\"}" | put one.yaml
+	wait_for 20 planned_reload
+	wait_for 20 is_after $((now + 5))
+	egress_signal CONT
+	wait_for 20 condition_says one UpdatePending True "its window"
+	wait_for 20 condition_says one PolicyEffective True
+	[ "$(container_started one agent)" = "$agent" ]
+	bottle one '.spec.egress.allowlist = ["files.example.com"] | .spec.agent.env = {MARK: "2"}' | put one.yaml
+	wait_for 30 env_is one MARK 2
+	wait_ready one
+}
+
 @test "an agent waits for its window" {
 	local agent from to
 	from=$(date -u -d '+2 hours' +%H:%M)

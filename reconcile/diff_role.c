@@ -402,6 +402,13 @@ static void build_unpause(struct builder *b, struct target *t)
         after_prerequisites(b, role, s);
 }
 
+static void build_limits(struct builder *b, struct target *t)
+{
+    add(b, t,
+        (struct step_init){.kind = STEP_CTR_UPDATE,
+                           .cause = "its limits or its restart policy were changed"});
+}
+
 static void build_running(struct builder *b, const struct desired_container *want,
                           const struct observed_container *c)
 {
@@ -420,9 +427,7 @@ static void build_running(struct builder *b, const struct desired_container *wan
     if (!v->nets_ok)
         build_attachments(b, &t, c);
     if (seal->state == SEAL_LIMITS)
-        add(b, &t,
-            (struct step_init){.kind = STEP_CTR_UPDATE,
-                               .cause = "its limits or its restart policy were changed"});
+        build_limits(b, &t);
     if (c->state == RUN_PAUSED)
         build_unpause(b, &t);
     b->ready[want->role] = t.last;
@@ -536,24 +541,45 @@ static bool waits_for_keys(const struct builder *b, const struct desired_contain
 static bool seal_unknown(struct builder *b, const struct desired_container *want,
                          const struct observed_container *c)
 {
+    const struct seal *seal = memory_seal(b->in->memory, c->id);
     if (c->state == RUN_REMOVING || c->state == RUN_DEAD ||
-        memory_seal_is_of(b->in->memory, c->id, want->limits))
+        (seal && !seal->other && memory_seal_is_of(b->in->memory, c->id, want->limits)))
         return false;
     str_list_add_take(&b->inspects, xasprintf("%s %s", role_info(want->role)->name, c->id));
     return true;
 }
 
-/* It is to be another one, but not yet: it stays, on its networks and not paused. */
+/* One that is to be another, and stands as long as it waits, is suspended, or has no image: is it
+ * open, and has it the limits that are wanted now? */
+static bool other_unknown(struct builder *b, const struct desired_container *want,
+                          const struct observed_container *c)
+{
+    bool waits = want->role == ROLE_AGENT && b->in->agent_waits;
+    bool known = waits ? memory_seal_is_of(b->in->memory, c->id, want->limits)
+                       : memory_seal(b->in->memory, c->id) != NULL;
+    if (known || !container_is_up(c))
+        return false;
+    str_list_add_take(&b->others, xasprintf("%s %s", role_info(want->role)->name, c->id));
+    return true;
+}
+
+/* It is to be another one, but not yet: it stays, on its networks and not paused, unless somebody
+ * has made it otherwise than bottler would. */
 static bool build_waiting_agent(struct builder *b, const struct desired_container *want,
                                 const struct observed_container *c)
 {
     if (want->role != ROLE_AGENT || !b->in->agent_waits || !c || !container_is_up(c))
+        return false;
+    const struct seal *seal = memory_seal(b->in->memory, c->id);
+    if (seal && seal->state == SEAL_BROKEN)
         return false;
     struct target t = {.want = want, .id = c->id, .cause = "repair", .last = STEP_NONE};
     b->plan->waits = xstrdup(b->in->agent_waits);
     build_trust(b, want, c);
     if (!b->view.roles[ROLE_AGENT].nets_ok)
         build_attachments(b, &t, c);
+    if (seal && seal->state == SEAL_LIMITS)
+        build_limits(b, &t);
     if (c->state == RUN_PAUSED)
         build_unpause(b, &t);
     return true;
@@ -564,6 +590,8 @@ void build_role(struct builder *b, const struct desired_container *want)
     const struct observed_container *c = b->view.roles[want->role].container;
     const struct observed_container *waiting = find_next(b, want->role);
     bool as_wanted = c && same_spec(want, c);
+    if (c && !as_wanted && other_unknown(b, want, c))
+        return;
     if (waits_for_keys(b, want, c, as_wanted))
         return;
     if (!as_wanted && build_waiting_agent(b, want, c))

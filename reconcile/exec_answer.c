@@ -202,7 +202,8 @@ static struct err *seal_answer(struct exec *x, const struct step *s, const struc
     if (!want)
         return NULL;
     struct seal seal = {0};
-    TRY_CTX(seal_check(want, x->caps->cpus, r->body, &seal), "%s", what);
+    TRY_CTX((s->other ? seal_check_other : seal_check)(want, x->caps->cpus, r->body, &seal), "%s",
+            what);
     struct err *e = NULL;
     if (must && seal.state == SEAL_BROKEN)
         e = err_new(ERR_INVALID,

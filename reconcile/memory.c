@@ -204,8 +204,11 @@ void memory_put_seal(struct memory *m, const char *container_id, const char *lim
     k->seal = *seal_take;
     k->stale = false;
     *seal_take = (struct seal){0};
-    if (k->tried && k->seal.state == SEAL_LIMITS)
+    if (k->tried && k->seal.state == SEAL_LIMITS) {
+        bool other = k->seal.other;
         seal_done(&k->seal); /* a kernel that can't limit swap, say */
+        k->seal.other = other;
+    }
 }
 
 void memory_tried_limits(struct memory *m, const char *container_id)

@@ -16,7 +16,8 @@ enum seal_state {
 };
 struct seal {
     enum seal_state state;
-    char *why; /* NULL when sound; the first difference, "HostConfig.Privileged is true" */
+    char *why;  /* NULL when sound; the first difference, "HostConfig.Privileged is true" */
+    bool other; /* it was made for another generation: seal_check_other() */
 };
 void seal_done(struct seal *s);
 
@@ -26,6 +27,11 @@ void seal_done(struct seal *s);
  * runtime where the manifest leaves it to the engine, the image (its tag may have moved since). */
 struct err *seal_check(const struct desired_container *want, int cpus, struct sv inspect,
                        struct seal *ret) ERR_NODISCARD;
+
+/* The same of a container that was made for another generation than `want`: what no manifest has a
+ * say in, and the limits. Its mounts, runtime and user are that generation's. */
+struct err *seal_check_other(const struct desired_container *want, int cpus, struct sv inspect,
+                             struct seal *ret) ERR_NODISCARD;
 
 /* What of the wanted settings an engine changes in place: limits and restart policy, as JSON. */
 char *seal_limits(const struct desired_container *want);

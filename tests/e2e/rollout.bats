@@ -93,6 +93,7 @@ restarted() { bottle_is "$1" ".status.components[] | select(.role == \"agent\") 
 	answers one 200 https://api.example.com/repos/acme/site
 }
 
+memory_is() { [ "$(docker inspect --format '{{.HostConfig.Memory}}' "$(container "$1" agent)")" = "$2" ]; }
 # A command in the agent that lasts until its file is removed.
 busy() {
 	in_agent one sh -c 'touch /tmp/busy; while [ -e /tmp/busy ]; do sleep 0.2; done' 3>&- &
@@ -106,10 +107,13 @@ busy() {
 	wait_ready one
 	agent=$(container_started one agent)
 	busy
-	bottle one '.spec.agent.update = {when: "idle"} | .spec.agent.env = {MARK: "2"} | .spec.egress.allowlist = ["files.example.com"]' | put one.yaml
+	bottle one '.spec.agent.update = {when: "idle"} | .spec.agent.env = {MARK: "2"} | .spec.egress.allowlist = ["files.example.com"]
+		| .spec.agent.resources.memory = "1Gi"' | put one.yaml
 	wait_for 30 condition_says one UpdatePending True "1 exec session"
 	wait_for 20 condition_says one PolicyEffective True
 	answers one 200 https://files.example.com/
+	wait_for 20 memory_is one 1073741824
+	condition_says one UpdatePending True "1 exec session"
 	[ "$(container_started one agent)" = "$agent" ]
 	in_agent one rm /tmp/busy
 	wait_for 30 env_is one MARK 2

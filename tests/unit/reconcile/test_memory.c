@@ -127,7 +127,7 @@ static void test_unstartable(void **state)
 
 static void put_seal(struct memory *m, const char *id, enum seal_state state)
 {
-    struct seal seal = {state, state == SEAL_SOUND ? NULL : xstrdup("why")};
+    struct seal seal = {.state = state, .why = state == SEAL_SOUND ? NULL : xstrdup("why")};
     memory_put_seal(m, id, "{}", &seal);
     assert_null(seal.why);
 }

@@ -201,6 +201,41 @@ static void the_worst_is_told(void **state)
     tear_down(&w);
 }
 
+/* One of another generation: what that asked for isn't known, what none asks for is. */
+static void another_generation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *value;
+        enum seal_state state;
+    } rows[] = {
+        {"Mounts", "[{\"Type\":\"bind\",\"Source\":\"/srv/x\",\"Target\":\"/x\"}]", SEAL_SOUND},
+        {"Runtime", "\"runsc\"", SEAL_SOUND},
+        {"Memory", "1234567890", SEAL_LIMITS},
+        {"PidsLimit", "7", SEAL_LIMITS},
+        {"Privileged", "true", SEAL_BROKEN},
+        {"PidMode", "\"host\"", SEAL_BROKEN},
+        {"Binds", "[\"/:/host\"]", SEAL_BROKEN},
+        {"CapDrop", "[]", SEAL_BROKEN},
+        {"NetworkMode", "\"host\"", SEAL_BROKEN},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct world w;
+        set_up(&w);
+        json_object_set_new(json_object_get(w.agent, "Config"), "User", json_string("0"));
+        json_object_set_new(json_object_get(w.agent, "HostConfig"), rows[i].key,
+                            json_loads(rows[i].value, JSON_DECODE_ANY, NULL));
+        AUTO_FREE char *text = json_dumps(w.agent, 0);
+        struct seal s;
+        fx_ok(seal_check_other(desired_find(w.d, ROLE_AGENT), CPUS, sv_of(text), &s));
+        assert_true(s.other);
+        if (s.state != rows[i].state)
+            fail_msg("%s: %s", rows[i].key, s.why ? s.why : "sound");
+        seal_done(&s);
+        tear_down(&w);
+    }
+}
+
 static void mounts_are_compared_one_by_one(void **state)
 {
     (void)state;
@@ -280,9 +315,13 @@ static void an_update_restores_the_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_asked_for_is_sound),    cmocka_unit_test(each_change_is_seen),
-        cmocka_unit_test(a_profile_of_system_calls),      cmocka_unit_test(the_worst_is_told),
-        cmocka_unit_test(mounts_are_compared_one_by_one), cmocka_unit_test(nonsense_is_no_seal),
+        cmocka_unit_test(what_was_asked_for_is_sound),
+        cmocka_unit_test(each_change_is_seen),
+        cmocka_unit_test(a_profile_of_system_calls),
+        cmocka_unit_test(the_worst_is_told),
+        cmocka_unit_test(another_generation),
+        cmocka_unit_test(mounts_are_compared_one_by_one),
+        cmocka_unit_test(nonsense_is_no_seal),
         cmocka_unit_test(an_update_restores_the_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

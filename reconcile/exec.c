@@ -2,10 +2,13 @@
 #include "reconcile/exec.h"
 
 #include "reconcile/exec_internal.h"
+#include "render/text_clean.h"
 #include "spec/base/xalloc.h"
 
 #include <assert.h>
 #include <string.h>
+
+enum { PROBLEM_MAX = 2048 };
 
 struct exec *exec_new(const struct plan *plan, const struct desired *desired,
                       const struct observed_network *const nets[NET_COUNT], struct memory *memory,
@@ -149,7 +152,7 @@ static void progress_line(struct exec *x, int step, struct sv line)
         text = json_string_value(json_object_get(v, "error"));
     if (text) {
         free(x->problems[step]);
-        x->problems[step] = xstrdup(text);
+        x->problems[step] = text_clean(sv_of(text), PROBLEM_MAX);
     }
     json_decref(v);
 }

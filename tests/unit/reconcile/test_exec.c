@@ -75,6 +75,22 @@ static void failed(const struct rig *r, enum err_kind kind, const char *part)
     assert_true(exec_finished(r->exec));
 }
 
+/* What a registry says may be anything. */
+static void test_pull_problem(void **state)
+{
+    (void)state;
+    struct rig r;
+    set_up(&r);
+    step(&r, (struct step_init){.kind = STEP_IMAGE_PULL, .object = "x:1"});
+    begin(&r);
+    next(&r);
+    exec_line(r.exec, r.q.step,
+              sv_of("{\"errorDetail\":{\"message\":\"denied\\n\\u001b[2Jand gone\"}}"));
+    feed(&r, 200, "");
+    failed(&r, ERR_UNAVAILABLE, "image.pull x:1: denied\\x0a\\x1b[2Jand gone");
+    tear_down(&r);
+}
+
 /* How often the old agent has ended is nothing against the new one, even before that has run. */
 static void test_another_agent(void **state)
 {
@@ -590,6 +606,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_another_agent),
+        cmocka_unit_test(test_pull_problem),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_refused_subnet),
         cmocka_unit_test(test_already_so),

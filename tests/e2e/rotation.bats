@@ -152,7 +152,7 @@ token_files() { docker cp "$(container one egress):/etc/bottler/tokens" - | tar 
 	rm -- "$(inst_dir)/state/bottles/one/trust"
 	since=$(mark)
 	controller_start --ca-days 1
-	wait_for 30 passed "$since" 2
+	wait_for 90 passed "$since" 2
 	wait_ready one
 	[ "$(changes_since "$since")" = "" ]
 	[ "$(container_started one agent)" = "$agent" ]

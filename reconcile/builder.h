@@ -13,7 +13,6 @@ struct builder {
     struct str_list lookups;  /* images that nobody has looked up yet */
     struct str_list scans;    /* "<role> <container id>" of proxies whose policy isn't known yet */
     struct str_list inspects; /* the same of containers whose seal isn't known yet */
-    struct str_list others;   /* and of those made for another generation */
     int net_step[NET_COUNT];  /* creation of a missing network */
     int vol_step;             /* last volume creation */
     int ready[ROLE_COUNT];    /* the step after which the role is up and confirmed; STEP_NONE: it is

@@ -135,16 +135,6 @@ static void add_inspect(struct plan *p, enum role role, const char *name, const 
                                     .cause = "is it sealed as asked?"});
 }
 
-static void add_inspect_other(struct plan *p, enum role role, const char *name, const char *id)
-{
-    plan_add(p, &(struct step_init){.kind = STEP_CTR_INSPECT,
-                                    .role = role,
-                                    .other = true,
-                                    .object = name,
-                                    .id = id,
-                                    .cause = "is it sealed as any has to be?"});
-}
-
 static void add_scan(struct plan *p, enum role role, const char *name, const char *id)
 {
     int inspect = plan_add(p, &(struct step_init){.kind = STEP_CTR_INSPECT,
@@ -191,7 +181,7 @@ static struct plan *lookups_first(struct builder *b)
         plan_drop_steps(b->plan);
         return b->plan;
     }
-    if (!b->lookups.len && !b->scans.len && !b->inspects.len && !b->others.len)
+    if (!b->lookups.len && !b->scans.len && !b->inspects.len)
         return b->plan;
     struct plan *reads = plan_new(b->in->bottle);
     str_list_sort_unique(&b->lookups);
@@ -200,7 +190,6 @@ static struct plan *lookups_first(struct builder *b)
                                             .object = b->lookups.items[i],
                                             .cause = "is the image there?"});
     add_reads(b, &b->inspects, add_inspect, reads);
-    add_reads(b, &b->others, add_inspect_other, reads);
     add_reads(b, &b->scans, add_scan, reads);
     plan_free(b->plan);
     return reads;
@@ -232,6 +221,5 @@ struct plan *diff(const struct diff_input *in)
     str_list_done(&b.lookups);
     str_list_done(&b.scans);
     str_list_done(&b.inspects);
-    str_list_done(&b.others);
     return p;
 }

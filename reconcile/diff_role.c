@@ -249,7 +249,7 @@ static bool other_unknown(struct builder *b, const struct desired_container *wan
                        : memory_seal(b->in->memory, c->id) != NULL;
     if (known || !container_is_up(c))
         return false;
-    str_list_add_take(&b->others, xasprintf("%s %s", role_info(want->role)->name, c->id));
+    str_list_add_take(&b->inspects, xasprintf("%s %s", role_info(want->role)->name, c->id));
     return true;
 }
 

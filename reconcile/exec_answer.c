@@ -194,15 +194,16 @@ static struct err *clock_answer(struct exec *x, const struct step *s, const stru
     return NULL;
 }
 
-/* Is it sealed as asked? Remembered either way. */
+/* Is it sealed as asked? Remembered either way. `other`: what is wanted now says only of some of it
+ * how it was asked for. */
 static struct err *seal_answer(struct exec *x, const struct step *s, const struct response *r,
-                               const char *what, bool must)
+                               const char *what, bool other, bool must)
 {
     const struct desired_container *want = x->desired ? desired_find(x->desired, s->role) : NULL;
     if (!want)
         return NULL;
     struct seal seal = {0};
-    TRY_CTX((s->other ? seal_check_other : seal_check)(want, x->caps->cpus, r->body, &seal), "%s",
+    TRY_CTX((other ? seal_check_other : seal_check)(want, x->caps->cpus, r->body, &seal), "%s",
             what);
     struct err *e = NULL;
     if (must && seal.state == SEAL_BROKEN)
@@ -217,7 +218,7 @@ static struct err *verify_answer(struct exec *x, const struct step *s, const str
                                  const char *what)
 {
     TRY(response_check(r, what));
-    return seal_answer(x, s, r, what, true);
+    return seal_answer(x, s, r, what, false, true);
 }
 
 static struct err *update_answer(struct exec *x, const struct step *s, const struct response *r,
@@ -228,8 +229,7 @@ static struct err *update_answer(struct exec *x, const struct step *s, const str
     return NULL;
 }
 
-/* Made for another generation of the bottle: what is wanted now says nothing of how it was asked
- * for. */
+/* Made for another generation of the bottle. */
 static bool is_of_another(const struct exec *x, const struct step *s, const json_t *inspect)
 {
     const struct desired_container *want = x->desired ? desired_find(x->desired, s->role) : NULL;
@@ -248,7 +248,7 @@ static struct err *inspect_answer(struct exec *x, const struct step *s, const st
     json_t *v = json_loadb(r->body.p, r->body.n, 0, NULL);
     const char *at = json_string_value(json_object_get(json_object_get(v, "State"), "FinishedAt"));
     char *since = at ? clock_since(at) : NULL;
-    bool judged = !is_of_another(x, s, v);
+    bool other = is_of_another(x, s, v);
     json_decref(v);
     if (!since)
         return err_new(ERR_UNAVAILABLE, "%s: the engine's FinishedAt can't be read", what);
@@ -258,7 +258,7 @@ static struct err *inspect_answer(struct exec *x, const struct step *s, const st
         free(since);
         x->since[s->role] = NULL;
     }
-    return judged ? seal_answer(x, s, r, what, false) : NULL;
+    return seal_answer(x, s, r, what, other, false);
 }
 
 static struct err *confirm_answer(struct exec *x, int step, const struct response *r,

@@ -101,7 +101,6 @@ int plan_add(struct plan *p, const struct step_init *values)
         .hot_only = values->hot_only,
         .trust_only = values->trust_only,
         .again = values->again,
-        .other = values->other,
         .object = xstrdup_null(values->object),
         .id = xstrdup_null(values->id),
         .detail = xstrdup_null(values->detail),

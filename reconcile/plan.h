@@ -57,7 +57,6 @@ struct step {
     bool hot_only;   /* uploads */
     bool trust_only; /* the same: of an agent, what it trusts */
     bool again;      /* starts: it ran before and ended */
-    bool other;      /* inspections: of a container that was made for another generation */
     char *object;    /* name as people know it: container, network, volume, image */
     char *id;     /* engine id of what is there already (of the container where a step names both a
                      container and a network); NULL: made by an earlier step */
@@ -72,7 +71,7 @@ struct step_init {
     enum step_kind kind;
     enum role role;
     enum net net;
-    bool next, hot_only, trust_only, again, other;
+    bool next, hot_only, trust_only, again;
     const char *object, *id, *detail; /* copied */
     const char *cause;                /* static */
 };
